@@ -123,7 +123,7 @@ impl Case {
         match self.way {
             Way::Pipelined => builder,
             Way::Stepwise => builder.without("PIPELINING"),
-            Way::SingleWrite => builder.offering("CHUNKING").at_a_distance(),
+            Way::SingleWrite => builder.offering("CHUNKING").with_latency(),
         }
     }
 

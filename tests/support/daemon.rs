@@ -1,5 +1,5 @@
-//! The real daemon as a process: ready when it says so, its log kept line by line, gone with its
-//! handle.
+//! The daemon as a process. Its log is kept line by line, and it is killed when the handle is
+//! dropped.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,18 +15,18 @@ use tokio::task::JoinHandle;
 
 use super::test_config::PATIENCE;
 
-/// How often a record is looked at when nothing tells of its change.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval at which a record is polled, since the API does not report changes.
+const POLL: Duration = Duration::from_millis(5);
 
-/// A stream of lines, read as they come.
+/// The lines of a stream, read as they arrive.
 #[derive(Default)]
 struct Lines {
     kept: Mutex<Vec<String>>,
-    over: AtomicBool,
+    ended: AtomicBool,
     changed: Notify,
 }
 
-/// The daemon.
+/// A running daemon.
 pub struct Daemon {
     child: Child,
     pid: u32,
@@ -34,9 +34,9 @@ pub struct Daemon {
     client: Client,
     log: Arc<Lines>,
     out: Arc<Lines>,
-    /// Ends with the log.
+    /// Ends at the end of the log.
     reading: JoinHandle<()>,
-    #[expect(dead_code, reason = "held so that it stays")]
+    #[expect(dead_code, reason = "removed when dropped")]
     home: Option<Arc<tempfile::TempDir>>,
 }
 
@@ -83,23 +83,23 @@ impl Daemon {
         }
     }
 
-    /// Where it takes events: `127.0.0.1:PORT`, or `unix:PATH`.
+    /// Its address: `127.0.0.1:PORT` or `unix:PATH`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its process.
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Sends it elsewhere than it said itself.
+    /// Sends requests to this address instead of the logged one.
     pub fn at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);
         self
     }
 
-    /// Keeps its directory from going away before it does.
+    /// Keeps its directory until the daemon ends.
     pub fn living_in(self, home: Arc<tempfile::TempDir>) -> Self {
         Self {
             home: Some(home),
@@ -116,22 +116,22 @@ impl Daemon {
         format!("http://{host}{path}")
     }
 
-    /// A GET of any path.
+    /// A GET request.
     pub fn get(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.get(self.url(path))
     }
 
-    /// A POST to any path.
+    /// A POST request.
     pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.post(self.url(path))
     }
 
-    /// Posts an event; gives the status and the answer.
+    /// Posts an event; returns the status and the response.
     pub async fn answer(&self, event: &Value) -> (u16, Value) {
         body(self.post("/v1/events").json(event)).await
     }
 
-    /// Posts an event that must be taken; gives its id.
+    /// Posts an event that must be accepted; returns its ID.
     pub async fn accept(&self, event: &Value) -> String {
         let (status, answer) = self.answer(event).await;
         assert_eq!(status, 202, "{answer}");
@@ -145,7 +145,7 @@ impl Daemon {
         record
     }
 
-    /// Waits until an event's deliveries satisfy `enough`; gives them in the order of its
+    /// Waits until `enough` holds for an event's deliveries; returns them in the order of its
     /// recipients.
     pub async fn deliveries(
         &self,
@@ -167,11 +167,11 @@ impl Daemon {
                 "waited for {what}: {deliveries:#?}\n{}",
                 self.log()
             );
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Waits until all deliveries of an event have reached this state; gives them.
+    /// Waits until all deliveries of an event are in this state; returns them.
     pub async fn reached(&self, id: &str, state: &str) -> Vec<Value> {
         self.deliveries(id, state, |all| {
             all.iter().all(|delivery| delivery["state"] == state)
@@ -179,12 +179,12 @@ impl Daemon {
         .await
     }
 
-    /// The numbers by state.
+    /// The counts by state.
     pub async fn stats(&self) -> Value {
         body(self.get("/v1/stats")).await.1
     }
 
-    /// Waits until the numbers by state satisfy `enough`.
+    /// Waits until `enough` holds for the counts by state.
     pub async fn counted(&self, what: &str, enough: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -197,21 +197,21 @@ impl Daemon {
                 "waited for {what}: {stats}\n{}",
                 self.log()
             );
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Everything that it has logged up to now.
+    /// Everything logged so far.
     pub fn log(&self) -> String {
         self.log.kept.lock().unwrap().join("\n")
     }
 
-    /// Everything that it has printed up to now.
+    /// Everything printed so far.
     pub fn out(&self) -> String {
         self.out.kept.lock().unwrap().join("\n")
     }
 
-    /// Waits until it has logged such a line; gives the first one. Fails when it ends without.
+    /// Waits for a matching log line; returns the first one. Fails if the daemon ends without it.
     pub async fn logged(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let parse = |line: &String| serde_json::from_str::<Value>(line).ok();
         self.line(&self.log, what, |lines| {
@@ -220,12 +220,12 @@ impl Daemon {
         .await
     }
 
-    /// Waits until it has logged this message.
+    /// Waits for a log line with this text in its message.
     pub async fn says(&self, text: &str) -> Value {
         self.logged(text, |line| message(line).contains(text)).await
     }
 
-    /// Waits until it has printed a line with this text; gives the line.
+    /// Waits for a printed line with this text; returns the line.
     pub async fn prints(&self, text: &str) -> String {
         self.line(&self.out, text, |lines| {
             lines.iter().find(|line| line.contains(text)).cloned()
@@ -237,11 +237,11 @@ impl Daemon {
         let waiting = async {
             loop {
                 let changed = lines.changed.notified();
-                let over = lines.over.load(Ordering::SeqCst);
+                let ended = lines.ended.load(Ordering::SeqCst);
                 if let Some(found) = find(&lines.kept.lock().unwrap()) {
                     return Some(found);
                 }
-                if over {
+                if ended {
                     return None;
                 }
                 changed.await;
@@ -250,16 +250,16 @@ impl Daemon {
         let found = tokio::time::timeout(PATIENCE, waiting).await;
         found.ok().flatten().unwrap_or_else(|| {
             panic!(
-                "the daemon should have said {what}; it said:\n{}\n{}",
+                "waited for {what}; the daemon's output:\n{}\n{}",
                 self.log(),
                 self.out()
             )
         })
     }
 
-    /// Sends a signal, as `TERM`.
+    /// Sends a signal, such as `TERM`.
     pub async fn signal(&self, name: &str) {
-        // `kill` of the shell, as the program may be missing.
+        // The shell's `kill`, because the program may be missing.
         let status = Command::new("/bin/sh")
             .args(["-c", &format!("kill -{name} {}", self.pid)])
             .status()
@@ -268,27 +268,27 @@ impl Daemon {
         assert!(status.success(), "kill -{name} {}", self.pid);
     }
 
-    /// Waits for its end, and for the last line of its log.
+    /// Waits until it has ended and its log is complete.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = ended
-            .unwrap_or_else(|_| panic!("the daemon should have ended; it said:\n{}", self.log()))
+            .unwrap_or_else(|_| panic!("the daemon has not ended; its log:\n{}", self.log()))
             .unwrap();
         tokio::time::timeout(PATIENCE, &mut self.reading)
             .await
-            .expect("the log should have ended")
+            .expect("the log ends with the daemon")
             .unwrap();
         status
     }
 
-    /// Stops it in order; it must say that it went well.
+    /// Stops it with SIGTERM; it must exit with 0.
     pub async fn stop(&mut self) {
         self.signal("TERM").await;
         let status = self.ended().await;
         assert_eq!(status.code(), Some(0), "{}", self.log());
     }
 
-    /// Kills it without a warning, and waits until it is gone.
+    /// Kills it with SIGKILL and waits until it has ended.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
@@ -300,25 +300,25 @@ async fn read(stream: impl AsyncRead + Unpin, into: Arc<Lines>) {
         into.kept.lock().unwrap().push(line);
         into.changed.notify_waiters();
     }
-    into.over.store(true, Ordering::SeqCst);
+    into.ended.store(true, Ordering::SeqCst);
     into.changed.notify_waiters();
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    // The client asks for a crypto provider even where it never speaks TLS; a second installation
-    // says so and changes nothing.
+    // The client needs a crypto provider even without TLS. A second installation fails and changes
+    // nothing.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
     Client::builder().no_proxy().timeout(PATIENCE)
 }
 
-/// The words of a log line.
+/// The message of a log line.
 pub fn message(line: &Value) -> &str {
     line["message"].as_str().unwrap_or_default()
 }
 
-/// The status and the JSON of an answer.
+/// The status and the JSON body of a response.
 pub async fn body(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())

@@ -1,4 +1,4 @@
-//! A small web server that gives out pictures, and misbehaves where it is asked to.
+//! A small web server for images, with faults by path.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,29 +12,29 @@ use tokio::task::JoinHandle;
 /// A PNG of 320 × 200 pixels.
 pub fn png() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let picture = image::RgbImage::from_fn(320, 200, |x, y| {
+    let image = image::RgbImage::from_fn(320, 200, |x, y| {
         image::Rgb([
             u8::try_from(x * 255 / 320).unwrap(),
             u8::try_from(y).unwrap(),
             120,
         ])
     });
-    picture
+    image
         .write_with_encoder(image::codecs::png::PngEncoder::new(&mut bytes))
         .unwrap();
     bytes
 }
 
-/// What was asked for, and the headers of the last request.
+/// The requested paths, and the headers of the last request.
 #[derive(Debug, Default)]
 struct Seen {
     paths: Vec<String>,
     head: String,
-    /// Further files: further headers, and the bytes.
+    /// Additional files: headers and bytes.
     files: HashMap<String, (String, Vec<u8>)>,
 }
 
-/// The server; gone with its handle.
+/// The server; stops when dropped.
 pub struct ImageServer {
     port: u16,
     seen: Arc<Mutex<Seen>>,
@@ -75,12 +75,12 @@ impl ImageServer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The address of one of its pictures, or of one of its tricks.
+    /// The URL of an image or of a fault.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
-    /// Has it give out a file, with further header lines.
+    /// Adds a file with additional header lines.
     pub fn put(&self, path: &str, headers: &str, bytes: Vec<u8>) {
         self.seen
             .lock()
@@ -89,12 +89,12 @@ impl ImageServer {
             .insert(path.to_owned(), (headers.to_owned(), bytes));
     }
 
-    /// Where it listens.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What was asked for, in order.
+    /// The requested paths, in order.
     pub fn asked(&self) -> Vec<String> {
         self.seen.lock().unwrap().paths.clone()
     }
@@ -104,12 +104,12 @@ impl ImageServer {
         self.seen.lock().unwrap().head.clone()
     }
 
-    /// How many came.
+    /// Number of accepted connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Shuts it down for good.
+    /// Stops it and waits until it has stopped.
     pub async fn close(mut self) {
         self.task.abort();
         drop((&mut self.task).await);
@@ -146,7 +146,7 @@ async fn serve(mut stream: TcpStream, port: u16, seen: Arc<Mutex<Seen>>) {
         }
         return;
     }
-    // Whoever has seen enough hangs up, which is no fault of this side.
+    // The client may close the connection at any time.
     drop(answer(&mut stream, &path, port).await);
 }
 
@@ -157,9 +157,9 @@ async fn answer(stream: &mut TcpStream, path: &str, port: u16) -> std::io::Resul
         "page.png" => whole(stream, "image/png", b"<!DOCTYPE html><title>sorry</title>").await,
         "script.svg" => whole(stream, "image/svg+xml", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>").await,
         "torn.png" => {
-            let picture = png();
-            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", picture.len()).as_bytes()).await?;
-            stream.write_all(&picture[..picture.len() / 2]).await
+            let image = png();
+            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", image.len()).as_bytes()).await?;
+            stream.write_all(&image[..image.len() / 2]).await
         }
         "huge.png" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n").await?;

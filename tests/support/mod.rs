@@ -1,5 +1,5 @@
-//! What the test binaries share: a scripted SMTP server, an image server, the program with a
-//! configuration of its own, the daemon as a process, and Jobbell embedded in the test.
+//! Fixtures shared by the test binaries: a scripted SMTP server, an image server, a configuration in a
+//! temporary directory, the daemon as a process, and Jobbell embedded in the test.
 #![expect(
     unreachable_pub,
     reason = "the files are public to every test of a binary"

@@ -1,12 +1,12 @@
-//! A scripted SMTP server on a real port: it takes mails as a good server does, except where its
-//! script says otherwise, and remembers everything that it was told.
+//! A scripted SMTP server on a real port. It accepts mails like a correct server, except where its
+//! script says otherwise, and records everything that it receives.
 //!
 //! ```ignore
 //! let peer = SmtpPeer::builder()
 //!     .starttls()                                        // or .implicit_tls(); the CA is in peer.ca_file()
-//!     .login("me@example.com", "secret")                 // AUTH PLAIN LOGIN, wanted before MAIL
+//!     .login("me@example.com", "secret")                 // AUTH PLAIN LOGIN, required before MAIL
 //!     .without("PIPELINING")
-//!     .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))    // the next RCPT only, then as usual
+//!     .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))    // only the next RCPT
 //!     .always(At::Quit, Act::Close)                      // every QUIT
 //!     .start()
 //!     .await;
@@ -15,9 +15,9 @@
 //! assert_eq!(peer.seen().max_open, 1);
 //! ```
 //!
-//! The script can be changed while it runs ([`SmtpPeer::once`], [`SmtpPeer::always`]). A [`Gate`] lets a
-//! test hold a step and learn that it was reached, so that nothing has to sleep. [`SmtpPeer::serve`]
-//! talks over any stream, for tests with `tokio::io::duplex` and paused time.
+//! The script can be changed while it runs ([`SmtpPeer::once`], [`SmtpPeer::always`]). With a [`Gate`], a
+//! test waits until a step is reached and decides when it goes on, without sleeping.
+//! [`SmtpPeer::serve`] serves any stream, for tests with `tokio::io::duplex` and paused time.
 
 mod conversation;
 pub mod ledger;
@@ -43,61 +43,62 @@ use conversation::Conversation;
 use script::{Rule, Script};
 use stream::{Tcp, Watched};
 
-/// One line that the server was sent, outside of a message.
+/// One received line outside of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// The connection, counted from 0.
+    /// The connection, from 0.
     pub connection: usize,
-    /// Which read brought it: commands with the same number came in one piece.
+    /// The read that returned it: commands with the same number arrived together.
     pub arrival: usize,
     /// The line without its line end.
     pub line: String,
 }
 
-/// One message that the server took.
+/// One message that the server kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The connection, counted from 0.
+    /// The connection, from 0.
     pub connection: usize,
     /// The address of MAIL FROM.
     pub from: String,
-    /// The parameters of MAIL FROM, as `SIZE=1234`.
+    /// The parameters of MAIL FROM, such as `SIZE=1234`.
     pub parameters: String,
     /// The addresses of RCPT TO that were accepted.
     pub to: Vec<String>,
-    /// The bytes as they came: dots stuffed, ended by `CRLF . CRLF`; by BDAT the message itself.
+    /// The bytes as received: with stuffed dots and the final `CRLF . CRLF`; with BDAT, the message
+    /// itself.
     pub wire: Vec<u8>,
-    /// The message: dots unstuffed, without the final one.
+    /// The message, without stuffed dots and the final dot.
     pub data: Vec<u8>,
-    /// Who was logged in.
+    /// The authenticated user.
     pub login: Option<String>,
-    /// Whether it came over TLS.
+    /// Whether the connection was encrypted.
     pub encrypted: bool,
 }
 
-/// Everything that the server has seen up to now.
+/// Everything that the server has received so far.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     /// Lines, in the order of arrival.
     pub commands: Vec<Command>,
-    /// Messages taken: those answered with 2xx, and those that the script kept without saying so.
+    /// Kept messages: those answered with 2xx, and those kept by [`Act::Keep`].
     pub mails: Vec<Mail>,
     /// Every final dot, in the order of arrival.
     pub ledger: Vec<Entry>,
-    /// How often the test said that the client was started anew.
+    /// How often the client was restarted ([`SmtpPeer::next_life`]).
     pub life: usize,
-    /// Connections accepted in all.
+    /// Number of accepted connections.
     pub connections: usize,
-    /// Connections whose end the server has not come to yet.
+    /// Connections whose end the server has not read yet.
     pub open: usize,
-    /// The most connections open at a time; those not counted that the client had closed.
+    /// Maximum number of connections open at once, without those that the client had closed.
     pub max_open: usize,
     /// TLS handshakes that failed.
     pub failed_handshakes: usize,
 }
 
 impl Seen {
-    /// The lines alone.
+    /// The received lines.
     pub fn lines(&self) -> Vec<&str> {
         self.commands
             .iter()
@@ -105,7 +106,7 @@ impl Seen {
             .collect()
     }
 
-    /// How many lines begin with a word, as `AUTH`.
+    /// Number of lines that start with a word, such as `AUTH`.
     pub fn count(&self, word: &str) -> usize {
         self.commands
             .iter()
@@ -114,33 +115,33 @@ impl Seen {
     }
 }
 
-/// What the conversations share with the test.
+/// State shared by the conversations and the test.
 #[derive(Debug, Default)]
 struct Shared {
     seen: Mutex<Seen>,
     changed: Notify,
     script: Mutex<Script>,
-    /// The connections that may be open.
+    /// Connections that may still be open.
     open: Mutex<Vec<Watched>>,
 }
 
 impl Shared {
-    fn see<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
+    fn update<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
         let result = change(&mut self.seen.lock().unwrap());
         self.changed.notify_waiters();
         result
     }
 }
 
-/// What a server remembers.
+/// What a server records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keeps {
+enum Record {
     Everything,
-    /// The ledger and the numbers, no commands and no messages.
+    /// The ledger and the counters, without commands and messages.
     Ledger,
 }
 
-/// How the server behaves by default.
+/// Configures a server.
 #[derive(Debug, Clone)]
 pub struct Builder {
     capabilities: Vec<String>,
@@ -150,14 +151,14 @@ pub struct Builder {
     takes_initial_response: bool,
     starttls: bool,
     implicit: bool,
-    distance: Duration,
+    latency: Duration,
     certificate: Certificate,
-    keeps: Keeps,
+    record: Record,
     script: Script,
 }
 
 impl Builder {
-    /// Announces an extension, in the place of an earlier line with the same first word:
+    /// Announces an extension; replaces an earlier line with the same first word:
     /// `.offering("SIZE 1000")`.
     pub fn offering(mut self, line: &str) -> Self {
         self = self.without(line.split(' ').next().unwrap());
@@ -172,31 +173,30 @@ impl Builder {
         self
     }
 
-    /// Announces AUTH and refuses MAIL before a login with this name and password.
+    /// Announces AUTH and rejects MAIL before a login with this name and password.
     pub fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.to_owned(), password.to_owned()));
         self
     }
 
-    /// The mechanisms announced, `PLAIN LOGIN` unless said otherwise; those not named are refused
-    /// with 504.
+    /// The announced mechanisms, `PLAIN LOGIN` by default; others are rejected with 504.
     pub fn mechanisms(mut self, names: &str) -> Self {
         names.clone_into(&mut self.mechanisms);
         self
     }
 
-    /// Wants a login with this access token (XOAUTH2) and no other.
+    /// Accepts only a login with this access token (XOAUTH2).
     pub fn token(self, user: &str, token: &str) -> Self {
         self.login(user, token).mechanisms("XOAUTH2")
     }
 
-    /// The words after the two 334 of AUTH LOGIN.
+    /// The prompts of AUTH LOGIN.
     pub fn prompts(mut self, user: &str, password: &str) -> Self {
         self.prompts = [user.to_owned(), password.to_owned()];
         self
     }
 
-    /// Answers 501 to `AUTH PLAIN <response>` and wants the response after a 334.
+    /// Answers `AUTH PLAIN <response>` with 501; the response must follow a 334.
     pub fn without_initial_response(mut self) -> Self {
         self.takes_initial_response = false;
         self
@@ -214,39 +214,39 @@ impl Builder {
         self
     }
 
-    /// Is as late with every answer as a server far away.
-    pub fn at_a_distance(mut self) -> Self {
-        self.distance = Duration::from_millis(10);
+    /// Delays every reply by the latency of a distant server.
+    pub fn with_latency(mut self) -> Self {
+        self.latency = Duration::from_millis(10);
         self
     }
 
-    /// Which certificate to show; one for `localhost` and `127.0.0.1` unless said otherwise.
+    /// The certificate; one for `localhost` and `127.0.0.1` by default.
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = certificate;
         self
     }
 
-    /// Does something else the next time that a step is reached; several wait their turn.
+    /// Scripts the next time that a step is reached; several acts are used in order.
     pub fn once(mut self, at: At, act: Act) -> Self {
         self.script.once(at, act);
         self
     }
 
-    /// Does something else every time that a step is reached.
+    /// Scripts every time that a step is reached.
     pub fn always(mut self, at: At, act: Act) -> Self {
         self.script.always(at, Some(act));
         self
     }
 
-    /// Lets a rule decide at every step for which the script says nothing.
+    /// Sets a rule that decides at every step that is not scripted.
     pub fn ruled(mut self, rule: impl Fn(Moment<'_>) -> Act + Send + Sync + 'static) -> Self {
         self.script.rule(Some(Rule(Arc::new(rule))));
         self
     }
 
-    /// Keeps the ledger alone, for tests with very many mails: no commands, no messages.
+    /// Records only the ledger, for tests with many mails.
     pub fn counting_only(mut self) -> Self {
-        self.keeps = Keeps::Ledger;
+        self.record = Record::Ledger;
         self
     }
 
@@ -255,7 +255,7 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = self.offline();
         peer.address = listener.local_addr().unwrap();
-        let (shared, manner) = (Arc::clone(&peer.shared), Arc::clone(&peer.manner));
+        let (shared, behaviour) = (Arc::clone(&peer.shared), Arc::clone(&peer.behaviour));
         peer.accepting = Some(tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -263,7 +263,7 @@ impl Builder {
                 let stream = Tcp::new(stream);
                 let conversation = Conversation::begin(
                     Arc::clone(&shared),
-                    Arc::clone(&manner),
+                    Arc::clone(&behaviour),
                     Some(stream.clone()),
                 );
                 tokio::spawn(conversation.run(Box::new(stream)));
@@ -272,7 +272,7 @@ impl Builder {
         peer
     }
 
-    /// Does not listen: talks only over what [`SmtpPeer::serve`] is given.
+    /// Does not listen; only serves the streams given to [`SmtpPeer::serve`].
     pub fn offline(self) -> SmtpPeer {
         let tls = (self.starttls || self.implicit).then(|| self.certificate.server());
         let ca_file = tls.as_ref().map(|server| server.ca_file.clone());
@@ -280,22 +280,22 @@ impl Builder {
             script: Mutex::new(self.script.clone()),
             ..Shared::default()
         });
-        let manner = Arc::new(Manner {
+        let behaviour = Arc::new(Behaviour {
             acceptor: tls.map(|server| server.acceptor),
             builder: self,
         });
         SmtpPeer {
             address: ([127, 0, 0, 1], 0).into(),
             shared,
-            manner,
+            behaviour,
             ca_file,
             accepting: None,
         }
     }
 }
 
-/// The behaviour of all conversations of one server.
-struct Manner {
+/// What all conversations of one server have in common.
+struct Behaviour {
     builder: Builder,
     acceptor: Option<tokio_rustls::TlsAcceptor>,
 }
@@ -304,7 +304,7 @@ struct Manner {
 pub struct SmtpPeer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    manner: Arc<Manner>,
+    behaviour: Arc<Behaviour>,
     ca_file: Option<Arc<tempfile::NamedTempFile>>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -329,9 +329,9 @@ impl SmtpPeer {
             takes_initial_response: true,
             starttls: false,
             implicit: false,
-            distance: Duration::ZERO,
+            latency: Duration::ZERO,
             certificate: Certificate::default(),
-            keeps: Keeps::Everything,
+            record: Record::Everything,
             script: Script::default(),
         }
     }
@@ -341,38 +341,37 @@ impl SmtpPeer {
         Self::builder().start().await
     }
 
-    /// The port that it listens on.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The root certificate of its TLS in PEM, for `tls_ca_file`; the file goes with the peer.
+    /// The root certificate in PEM, for `tls_ca_file`; removed with the peer.
     pub fn ca_file(&self) -> &Path {
         self.ca_file.as_ref().expect("the peer has TLS").path()
     }
 
-    /// Everything seen up to now.
+    /// Everything received so far.
     pub fn seen(&self) -> Seen {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// The messages taken up to now.
+    /// The messages kept so far.
     pub fn mails(&self) -> Vec<Mail> {
         self.seen().mails
     }
 
-    /// Does something else the next time that a step is reached.
+    /// Scripts the next time that a step is reached.
     pub fn once(&self, at: At, act: Act) {
         self.shared.script.lock().unwrap().once(at, act);
     }
 
-    /// Does something else every time that a step is reached; `None` goes back to the usual.
+    /// Scripts every time that a step is reached; `None` restores the default.
     pub fn always(&self, at: At, act: Option<Act>) {
         self.shared.script.lock().unwrap().always(at, act);
     }
 
-    /// Lets a rule decide at every step for which the script says nothing; `None` goes back to the
-    /// usual.
+    /// Sets a rule that decides at every step that is not scripted; `None` removes it.
     pub fn rule<R: Fn(Moment<'_>) -> Act + Send + Sync + 'static>(&self, rule: Option<R>) {
         self.shared
             .script
@@ -381,18 +380,18 @@ impl SmtpPeer {
             .rule(rule.map(|rule| Rule(Arc::new(rule))));
     }
 
-    /// Every final dot up to now.
+    /// Every final dot so far.
     pub fn ledger(&self) -> Vec<Entry> {
         self.shared.seen.lock().unwrap().ledger.clone()
     }
 
-    /// Says that the client is gone and will be started anew: what comes over connections from now
-    /// on belongs to its next life.
+    /// The client was stopped and will be restarted: entries of connections from now on belong to
+    /// its next life.
     pub fn next_life(&self) {
-        self.shared.see(|seen| seen.life += 1);
+        self.shared.update(|seen| seen.life += 1);
     }
 
-    /// Waits until what was seen satisfies `enough`; fails the test, naming `what`, after 20 s.
+    /// Waits until `enough` holds; fails the test with `what` after 20 s.
     pub async fn until(&self, what: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
         let waiting = async {
             loop {
@@ -406,24 +405,21 @@ impl SmtpPeer {
         };
         let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         waited.unwrap_or_else(|elapsed| {
-            panic!(
-                "waited for {what}, {elapsed}; seen up to now: {:#?}",
-                self.seen()
-            )
+            panic!("waited for {what}, {elapsed}; received: {:#?}", self.seen())
         })
     }
 
-    /// Takes up a conversation over any stream.
+    /// Serves one client over any stream.
     pub fn serve(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> JoinHandle<()> {
         let conversation =
-            Conversation::begin(Arc::clone(&self.shared), Arc::clone(&self.manner), None);
+            Conversation::begin(Arc::clone(&self.shared), Arc::clone(&self.behaviour), None);
         tokio::spawn(conversation.run(Box::new(stream)))
     }
 
-    /// Stops listening: new connections are refused, those that are open go on.
+    /// Stops listening: new connections are refused, open ones continue.
     pub async fn stop_listening(&mut self) {
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();

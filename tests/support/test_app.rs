@@ -1,4 +1,4 @@
-//! Jobbell within the test, by a clock that the test moves.
+//! Jobbell embedded in the test, with a clock that the test controls.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,13 +13,13 @@ use super::test_config::{PATIENCE, TestConfig};
 /// 2026-01-01T00:00:00Z.
 pub const NEW_YEAR: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// A running Jobbell with a home and a clock of its own.
+/// A running Jobbell with a temporary directory and a clock.
 pub struct TestApp {
-    /// It itself.
+    /// The handle.
     pub jobbell: Jobbell,
-    /// The time.
+    /// Its clock.
     pub clock: Clock,
-    #[expect(dead_code, reason = "held so that it stays")]
+    #[expect(dead_code, reason = "removed when dropped")]
     home: Arc<tempfile::TempDir>,
 }
 
@@ -38,7 +38,7 @@ impl TestApp {
         }
     }
 
-    /// Hands over a success for one recipient.
+    /// Submits a success for one recipient.
     pub async fn submit(&self, id: &str, to: &str) {
         let accepted = self.jobbell.submit(event(id, to)).await.unwrap();
         assert!(!accepted.duplicate, "{id}");
@@ -49,7 +49,7 @@ impl TestApp {
         delivery(self.jobbell.queue(), id).await
     }
 
-    /// Waits until the only delivery of an event has so many tries on record and is in this state.
+    /// Waits until the only delivery of an event is in this state after this number of attempts.
     pub async fn reached(&self, id: &str, state: State, tries: usize) -> DeliveryRecord {
         reached(self.jobbell.queue(), id, state, tries).await
     }
@@ -73,7 +73,7 @@ pub async fn delivery(queue: &Queue, id: &str) -> DeliveryRecord {
     delivery
 }
 
-/// Waits until the only delivery of an event has so many tries on record and is in this state.
+/// Waits until the only delivery of an event is in this state after this number of attempts.
 pub async fn reached(queue: &Queue, id: &str, state: State, tries: usize) -> DeliveryRecord {
     let begun = Instant::now();
     loop {

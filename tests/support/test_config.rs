@@ -1,5 +1,5 @@
-//! A directory with a configuration of its own, and the program run in it with nothing of this
-//! machine's environment.
+//! A temporary directory with a configuration, and the program run in it without the environment of
+//! this machine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,10 +15,10 @@ use tokio::process::Command;
 use super::daemon::Daemon;
 use super::smtp_peer::SmtpPeer;
 
-/// No test waits longer than this for anything.
+/// Maximum time that a test waits.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Finished {
     /// The exit status; `None` after a signal.
@@ -60,47 +60,47 @@ pub struct TestConfig {
 }
 
 impl TestConfig {
-    /// Nothing but a state directory of its own and a free port.
+    /// A configuration with only a state directory and a free port.
     pub fn bare() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        let mut home = Self {
+        let mut config = Self {
             directory,
             tables: BTreeMap::new(),
             env: BTreeMap::new(),
         };
-        let state = home.state().display().to_string();
-        home.text("queue.state_dir", &state);
-        home.text("server.listen", "127.0.0.1:0");
-        home
+        let state = config.state().display().to_string();
+        config.text("queue.state_dir", &state);
+        config.text("server.listen", "127.0.0.1:0");
+        config
     }
 
-    /// Mails go to a scripted server in clear text, and to boss@example.org when an event names
-    /// nobody; failures are tried again soon.
+    /// A configuration that sends to a scripted server without TLS, by default to
+    /// boss@example.org, and retries soon.
     pub fn new(peer: &SmtpPeer) -> Self {
-        let mut home = Self::for_port(peer.port());
-        home.text("smtp.name", "primary");
-        home
+        let mut config = Self::for_port(peer.port());
+        config.text("smtp.name", "primary");
+        config
     }
 
-    /// The same for whatever listens on a port.
+    /// The same for a server on this port.
     pub fn for_port(port: u16) -> Self {
-        let mut home = Self::bare();
+        let mut config = Self::bare();
         for (key, value) in [
             ("smtp.host", "127.0.0.1"),
             ("smtp.tls", "none"),
             ("smtp.from", "Jobbell <bell@jobbell.example>"),
             ("smtp.to", "boss@example.org"),
         ] {
-            home.text(key, value);
+            config.text(key, value);
         }
-        home.set("smtp.port", &port.to_string());
-        home.text("smtp.cooldown", "100ms");
-        home.text("smtp.cooldown_max", "100ms");
-        home.text("retry.initial", "100ms");
-        home
+        config.set("smtp.port", &port.to_string());
+        config.text("smtp.cooldown", "100ms");
+        config.text("smtp.cooldown_max", "100ms");
+        config.text("retry.initial", "100ms");
+        config
     }
 
-    /// Sets a key of the file to a TOML value: `home.set("email.on_success", "false")`.
+    /// Sets a key of the file to a TOML value: `config.set("email.on_success", "false")`.
     pub fn set(&mut self, key: &str, value: &str) -> &mut Self {
         let (table, name) = key.rsplit_once('.').unwrap();
         self.tables
@@ -110,7 +110,7 @@ impl TestConfig {
         self.rewrite()
     }
 
-    /// Takes a key out of the file.
+    /// Removes a key from the file.
     pub fn unset(&mut self, key: &str) -> &mut Self {
         let (table, name) = key.rsplit_once('.').unwrap();
         self.tables.get_mut(table).unwrap().remove(name).unwrap();
@@ -128,8 +128,7 @@ impl TestConfig {
         self.write(&text)
     }
 
-    /// Adds a backup server in clear text; the last thing, for keys that are set later write the
-    /// file anew.
+    /// Adds a backup server without TLS. Call it last: setting a key rewrites the file without it.
     pub fn backup(&mut self, peer: &SmtpPeer) -> &mut Self {
         let mut text = std::fs::read_to_string(self.file()).unwrap();
         write!(
@@ -141,12 +140,12 @@ impl TestConfig {
         self.write(&text)
     }
 
-    /// Sets a key of the file to a text.
+    /// Sets a key of the file to a string.
     pub fn text(&mut self, key: &str, value: &str) -> &mut Self {
         self.set(key, &format!("{value:?}"))
     }
 
-    /// Sets a variable.
+    /// Sets an environment variable.
     pub fn env(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
         self.env.insert(name.to_owned(), value.into());
         self
@@ -163,12 +162,12 @@ impl TestConfig {
         self.directory.path()
     }
 
-    /// Keeps the directory from going away.
+    /// Keeps the directory while the result exists.
     pub fn keep(&self) -> Arc<tempfile::TempDir> {
         Arc::clone(&self.directory)
     }
 
-    /// The state directory; the program makes it.
+    /// The state directory, which the program creates.
     pub fn state(&self) -> PathBuf {
         self.path().join("state")
     }
@@ -178,7 +177,7 @@ impl TestConfig {
         self.path().join("config.toml")
     }
 
-    /// The configuration as a program that embeds Jobbell reads it.
+    /// Loads the configuration like a program that embeds Jobbell.
     pub fn load(&self) -> jobbell::config::Config {
         let sources = jobbell::config::Sources {
             path: Some(self.file()),
@@ -195,7 +194,7 @@ impl TestConfig {
         command
     }
 
-    /// Gives a command this directory and this environment, and no standard input.
+    /// Sets a command's directory and environment, without standard input.
     pub fn prepare(&self, command: &mut Command) {
         command
             .current_dir(self.path())
@@ -203,7 +202,7 @@ impl TestConfig {
             .envs(&self.env)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        // Coverage and the like are told where to write by variables of the test run.
+        // Coverage tools read the output path from the environment.
         command.envs(
             std::env::vars_os().filter(|(name, _)| {
                 name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE"
@@ -230,12 +229,12 @@ impl TestConfig {
         drop(stdin);
         tokio::time::timeout(PATIENCE, child.wait_with_output())
             .await
-            .expect("the program should have ended")
+            .expect("the program ends in time")
             .unwrap()
             .into()
     }
 
-    /// Starts the daemon and waits until it takes events.
+    /// Starts the daemon and waits until it listens.
     pub async fn start(&self) -> Daemon {
         Daemon::start(self.command(&["serve"]))
             .await
@@ -247,7 +246,7 @@ impl TestConfig {
 pub async fn finish(mut command: Command) -> Finished {
     tokio::time::timeout(PATIENCE, command.output())
         .await
-        .expect("the program should have ended")
+        .expect("the program ends in time")
         .unwrap()
         .into()
 }

@@ -220,7 +220,7 @@ async fn distant_primary_that_disconnects_is_skipped() {
     for act in [Act::Close, Act::Reset] {
         let primary = SmtpPeer::builder()
             .offering("CHUNKING")
-            .at_a_distance()
+            .with_latency()
             .login("bell@primary.example", "secret")
             .always(At::Mail, act);
         let mut pair = Pair::start(primary, SmtpPeer::builder()).await;

@@ -159,7 +159,7 @@ async fn acceptance_in_the_middle_of_a_message_is_ignored() {
 async fn chunk_reply_before_the_chunk_is_not_accepted() {
     let peer = SmtpPeer::builder()
         .offering("CHUNKING")
-        .at_a_distance()
+        .with_latency()
         .start()
         .await;
     let server = to(&peer);

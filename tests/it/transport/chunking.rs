@@ -7,7 +7,7 @@ use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, numbered, to};
 use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
 fn far() -> Builder {
-    SmtpPeer::builder().offering("CHUNKING").at_a_distance()
+    SmtpPeer::builder().offering("CHUNKING").with_latency()
 }
 
 /// A mail no line of which begins with a dot.

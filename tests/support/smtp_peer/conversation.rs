@@ -1,4 +1,4 @@
-//! One connection of a scripted server.
+//! One connection to a scripted server.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::ledger::{Entry, Fate};
 use super::script::{Act, At, Moment};
 use super::stream::{Stream, Tcp, Watched};
-use super::{Command, Keeps, Mail, Manner, Shared};
+use super::{Behaviour, Command, Mail, Record, Shared};
 
-/// `Break` when the connection has ended.
+/// `Break` after the end of the connection.
 type Flow = ControlFlow<()>;
 
-const GO_ON: Flow = ControlFlow::Continue(());
+const CONTINUE: Flow = ControlFlow::Continue(());
 const END: Flow = ControlFlow::Break(());
 
 pub(super) struct Conversation {
     shared: Arc<Shared>,
-    manner: Arc<Manner>,
+    behaviour: Arc<Behaviour>,
     tcp: Option<Tcp>,
     number: usize,
     life: usize,
@@ -33,14 +33,14 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn begin(shared: Arc<Shared>, manner: Arc<Manner>, tcp: Option<Tcp>) -> Self {
+    pub(super) fn begin(shared: Arc<Shared>, behaviour: Arc<Behaviour>, tcp: Option<Tcp>) -> Self {
         let open = tcp.as_ref().map_or(0, |tcp| {
             let mut open = shared.open.lock().unwrap();
             open.retain(Watched::is_open);
             open.push(tcp.watched());
             open.len()
         });
-        let (number, life) = shared.see(|seen| {
+        let (number, life) = shared.update(|seen| {
             seen.connections += 1;
             seen.open += 1;
             seen.max_open = seen.max_open.max(open);
@@ -48,7 +48,7 @@ impl Conversation {
         });
         Self {
             shared,
-            manner,
+            behaviour,
             tcp,
             number,
             life,
@@ -62,7 +62,7 @@ impl Conversation {
     }
 
     pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
-        if self.manner.builder.implicit {
+        if self.behaviour.builder.implicit {
             let Some(encrypted) = self.encrypt(stream).await else {
                 return;
             };
@@ -77,7 +77,7 @@ impl Conversation {
             return;
         }
         while let Some(line) = self.line(&mut stream).await {
-            self.note(&line);
+            self.record(&line);
             let verb = line
                 .split([' ', ':'])
                 .next()
@@ -103,10 +103,10 @@ impl Conversation {
     }
 
     async fn encrypt(&mut self, stream: Box<dyn Stream>) -> Option<Box<dyn Stream>> {
-        let acceptor = self.manner.acceptor.clone().expect("TLS was set up");
+        let acceptor = self.behaviour.acceptor.clone().expect("TLS was set up");
         self.inbox.clear();
         let Ok(stream) = acceptor.accept(stream).await else {
-            self.shared.see(|seen| seen.failed_handshakes += 1);
+            self.shared.update(|seen| seen.failed_handshakes += 1);
             return None;
         };
         (self.encrypted, self.login, self.from) = (true, None, None);
@@ -126,23 +126,23 @@ impl Conversation {
             "DATA" => self.data(stream, line).await,
             "BDAT" => self.bdat(stream, line).await,
             "RSET" => {
-                self.forget();
+                self.reset();
                 self.act(stream, At::Rset, line, "250 2.0.0 reset").await.1
             }
-            "NOOP" => self.say(stream, b"250 2.0.0 ok\r\n").await,
+            "NOOP" => self.write(stream, b"250 2.0.0 ok\r\n").await,
             "QUIT" => {
                 let flow = self.act(stream, At::Quit, line, "221 2.0.0 bye").await.1;
-                if flow == GO_ON {
+                if flow == CONTINUE {
                     hang_up(stream).await;
                 }
                 END
             }
-            _ => self.say(stream, b"500 5.5.2 what?\r\n").await,
+            _ => self.write(stream, b"500 5.5.2 what?\r\n").await,
         }
     }
 
     fn ehlo(&self) -> String {
-        let builder = &self.manner.builder;
+        let builder = &self.behaviour.builder;
         let mut lines = vec!["peer.test greets you"];
         lines.extend(builder.capabilities.iter().map(String::as_str));
         if builder.starttls && !self.encrypted {
@@ -174,8 +174,8 @@ impl Conversation {
             .copied()
             .unwrap_or_default()
             .to_ascii_uppercase();
-        let manner = Arc::clone(&self.manner);
-        let builder = &manner.builder;
+        let behaviour = Arc::clone(&self.behaviour);
+        let builder = &behaviour.builder;
         let usual = match (name.as_str(), words.get(2)) {
             _ if !builder
                 .mechanisms
@@ -189,8 +189,7 @@ impl Conversation {
             }
             ("PLAIN", Some(response)) => self.check(plain(response)),
             ("PLAIN", None) => "334 ".to_owned(),
-            // A token that is not taken is answered with a challenge first, as Google and Microsoft
-            // do.
+            // A rejected token is first answered with a challenge, as by Google and Microsoft.
             ("XOAUTH2", Some(response)) => match self.check(bearer(response)) {
                 yes if yes.starts_with("235") => yes,
                 _ => format!(
@@ -204,15 +203,15 @@ impl Conversation {
         };
         let (mut code, mut flow) = self.act(stream, At::Auth, line, &usual).await;
         let mut answers = Vec::new();
-        while flow == GO_ON && code == 334 {
+        while flow == CONTINUE && code == 334 {
             let Some(answer) = self.line(stream).await else {
                 return END;
             };
-            self.note(&answer);
+            self.record(&answer);
             answers.push(answer);
             let usual = match answers.as_slice() {
                 [response] if name == "PLAIN" => self.check(plain(response)),
-                _ if name == "XOAUTH2" => "535 5.7.8 the token is not taken".to_owned(),
+                _ if name == "XOAUTH2" => "535 5.7.8 token rejected".to_owned(),
                 [_] => format!("334 {}", builder.prompts[1]),
                 [user, password, ..] => self.check(Some((decoded(user), decoded(password)))),
                 [] => unreachable!("one was pushed"),
@@ -230,7 +229,7 @@ impl Conversation {
     }
 
     fn check(&mut self, given: Option<(String, String)>) -> String {
-        let right = given.is_some() && given == self.manner.builder.login;
+        let right = given.is_some() && given == self.behaviour.builder.login;
         self.login = given.filter(|_| right).map(|(user, _)| user);
         if right {
             "235 2.7.0 welcome".to_owned()
@@ -240,7 +239,7 @@ impl Conversation {
     }
 
     async fn mail(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
-        let needs_login = self.manner.builder.login.is_some() && self.login.is_none();
+        let needs_login = self.behaviour.builder.login.is_some() && self.login.is_none();
         let usual = match (needs_login, &self.from) {
             (true, _) => "530 5.7.0 log in first",
             (_, Some(_)) => "503 5.5.1 one at a time",
@@ -294,7 +293,7 @@ impl Conversation {
         self.verdict(stream, wire, data).await
     }
 
-    /// One chunk that is the last; it is read whatever it may be worth (RFC 3030 §4.2).
+    /// One chunk, which must be the last. It is read even if it will be rejected (RFC 3030 §4.2).
     async fn bdat(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
         let size: usize = line
             .split(' ')
@@ -321,7 +320,7 @@ impl Conversation {
         self.verdict(stream, chunk.clone(), chunk).await
     }
 
-    /// Reads up to and with the final dot.
+    /// Reads up to the final dot, inclusive.
     async fn message(&mut self, stream: &mut Box<dyn Stream>) -> Option<Vec<u8>> {
         let mut searched = 0usize;
         loop {
@@ -371,7 +370,7 @@ impl Conversation {
             }
         };
         let usual = if mail.to.is_empty() {
-            "554 5.5.1 nobody to give it to"
+            "554 5.5.1 no valid recipients"
         } else {
             "250 2.0.0 kept"
         };
@@ -384,29 +383,28 @@ impl Conversation {
                 fate(&act, &mail.to)
             },
         );
-        self.shared.see(|seen| {
+        self.shared.update(|seen| {
             seen.ledger.push(entry);
-            if kept && self.manner.builder.keeps == Keeps::Everything {
+            if kept && self.behaviour.builder.record == Record::Everything {
                 seen.mails.push(mail);
             }
         });
         self.perform(stream, act, usual).await.1
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.from = None;
         self.to.clear();
     }
 
-    /// Writes down what came.
-    fn note(&self, line: &str) {
-        if self.manner.builder.keeps == Keeps::Everything {
+    fn record(&self, line: &str) {
+        if self.behaviour.builder.record == Record::Everything {
             let command = Command {
                 connection: self.number,
                 arrival: self.arrival,
                 line: line.to_owned(),
             };
-            self.shared.see(|seen| seen.commands.push(command));
+            self.shared.update(|seen| seen.commands.push(command));
         }
     }
 
@@ -414,8 +412,7 @@ impl Conversation {
         self.shared.script.lock().unwrap().take(Moment { at, line })
     }
 
-    /// Does what the script says at this point, or answers as usual; gives the code that was
-    /// answered.
+    /// Acts as scripted, or replies as usual; returns the code of the reply.
     async fn act(
         &mut self,
         stream: &mut Box<dyn Stream>,
@@ -437,26 +434,26 @@ impl Conversation {
         match act {
             Act::Usual => (
                 code(usual.as_bytes()),
-                self.say(stream, format!("{usual}\r\n").as_bytes()).await,
+                self.write(stream, format!("{usual}\r\n").as_bytes()).await,
             ),
-            Act::Reply(bytes) => (code(&bytes), self.say(stream, &bytes).await),
+            Act::Reply(bytes) => (code(&bytes), self.write(stream, &bytes).await),
             Act::Dribble(bytes) => {
                 for byte in &bytes {
-                    if self.say(stream, std::slice::from_ref(byte)).await == END {
+                    if self.write(stream, std::slice::from_ref(byte)).await == END {
                         return (0, END);
                     }
                     tokio::task::yield_now().await;
                 }
-                (code(&bytes), GO_ON)
+                (code(&bytes), CONTINUE)
             }
             Act::ReplyAndClose(bytes) => {
-                if self.say(stream, &bytes).await == GO_ON {
+                if self.write(stream, &bytes).await == CONTINUE {
                     hang_up(stream).await;
                 }
                 (code(&bytes), END)
             }
             Act::ReplyAndCut(bytes) => {
-                let _either_way = self.say(stream, &bytes).await;
+                let _either_way = self.write(stream, &bytes).await;
                 (code(&bytes), END)
             }
             Act::Close => {
@@ -470,12 +467,12 @@ impl Conversation {
                 (0, END)
             }
             Act::Silence => {
-                let mut nowhere = [0; 4096];
-                while stream.read(&mut nowhere).await.is_ok_and(|read| read > 0) {}
+                let mut ignored = [0; 4096];
+                while stream.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
                 (0, END)
             }
-            Act::Then(bytes, next) => match self.say(stream, &bytes).await {
-                GO_ON => (
+            Act::Then(bytes, next) => match self.write(stream, &bytes).await {
+                CONTINUE => (
                     code(&bytes),
                     Box::pin(self.perform(stream, *next, usual)).await.1,
                 ),
@@ -484,30 +481,30 @@ impl Conversation {
             Act::Drip(bytes, pause) => {
                 for byte in &bytes {
                     tokio::time::sleep(pause).await;
-                    if self.say(stream, std::slice::from_ref(byte)).await == END {
+                    if self.write(stream, std::slice::from_ref(byte)).await == END {
                         return (0, END);
                     }
                 }
-                (code(&bytes), GO_ON)
+                (code(&bytes), CONTINUE)
             }
             Act::Endless(bytes, pause) => {
-                while self.say(stream, &bytes).await == GO_ON {
+                while self.write(stream, &bytes).await == CONTINUE {
                     tokio::time::sleep(pause).await;
                 }
                 (0, END)
             }
             Act::Keep(_) | Act::Hold(..) | Act::Wait(..) => {
-                panic!("Keep belongs at the dot, a Hold or Wait inside it is not supported")
+                panic!("Keep is only for the dot; Hold and Wait inside it are not supported")
             }
         }
     }
 
-    async fn say(&mut self, stream: &mut Box<dyn Stream>, bytes: &[u8]) -> Flow {
-        if !self.manner.builder.distance.is_zero() {
-            tokio::time::sleep(self.manner.builder.distance).await;
+    async fn write(&mut self, stream: &mut Box<dyn Stream>, bytes: &[u8]) -> Flow {
+        if !self.behaviour.builder.latency.is_zero() {
+            tokio::time::sleep(self.behaviour.builder.latency).await;
         }
-        let said = stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok();
-        if said { GO_ON } else { END }
+        let written = stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok();
+        if written { CONTINUE } else { END }
     }
 
     async fn line(&mut self, stream: &mut Box<dyn Stream>) -> Option<String> {
@@ -531,7 +528,7 @@ impl Conversation {
         match stream.read_buf(&mut self.inbox).await {
             Ok(read) if read > 0 => {
                 self.arrival += 1;
-                GO_ON
+                CONTINUE
             }
             _ => END,
         }
@@ -540,11 +537,11 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        self.shared.see(|seen| seen.open -= 1);
+        self.shared.update(|seen| seen.open -= 1);
     }
 }
 
-/// Waits as an act says, and gives what is to be done then.
+/// Waits as the act says; returns what to do then.
 async fn waited(mut act: Act) -> Act {
     loop {
         act = match act {
@@ -561,7 +558,7 @@ async fn waited(mut act: Act) -> Act {
     }
 }
 
-/// What a message comes to by what is done at its dot.
+/// The result for a message, from the act at its dot.
 fn fate(act: &Act, to: &[String]) -> Fate {
     match act {
         Act::Usual if to.is_empty() => Fate::Refused,
@@ -582,7 +579,7 @@ fn fate(act: &Act, to: &[String]) -> Fate {
     }
 }
 
-/// Ends TLS properly; a client that is gone already does not mind.
+/// Ends TLS properly. An error means that the client has already gone.
 async fn hang_up(stream: &mut Box<dyn Stream>) {
     drop(stream.shutdown().await);
 }
@@ -595,7 +592,7 @@ fn code(answer: &[u8]) -> u16 {
         .unwrap_or(0)
 }
 
-/// The address between the angle brackets, and the parameters behind it.
+/// The address between the angle brackets, and the parameters after it.
 fn path(line: &str) -> (String, String) {
     let (_, rest) = line.split_once('<').unwrap_or_default();
     let (address, parameters) = rest.split_once('>').unwrap_or_default();
@@ -616,14 +613,14 @@ fn plain(response: &str) -> Option<(String, String)> {
     Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
 }
 
-/// Name and token of an XOAUTH2 response.
+/// User and token of an XOAUTH2 response.
 fn bearer(response: &str) -> Option<(String, String)> {
     let text = decoded(response);
     let (user, rest) = text.strip_prefix("user=")?.split_once("\x01auth=Bearer ")?;
     Some((user.to_owned(), rest.strip_suffix("\x01\x01")?.to_owned()))
 }
 
-/// The message without stuffed dots and the final one.
+/// The message without stuffed dots and the final dot.
 fn unstuffed(wire: &[u8]) -> Vec<u8> {
     let body = wire.strip_suffix(b".\r\n").unwrap_or(wire);
     let lines = body.split_inclusive(|byte| *byte == b'\n');

@@ -1,25 +1,25 @@
-//! What a scripted server writes down of every message, for an oracle to hold against what was
+//! A record of every message that a scripted server has seen, for an oracle to compare with what was
 //! promised.
 
 use std::time::Instant;
 
 use super::Mail;
 
-/// What became of a message whose final dot the server saw.
+/// The result for a message whose final dot arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Kept, and a 2xx was answered.
+    /// Kept, and answered with 2xx.
     Taken,
-    /// Kept, but the yes was withheld.
+    /// Kept, but not answered with 2xx.
     Kept,
-    /// Not kept, and nothing was answered.
+    /// Not kept, without a reply.
     Dropped,
-    /// Not kept, and that was answered.
+    /// Not kept, and rejected.
     Refused,
 }
 
 impl Fate {
-    /// Whether the recipient has it.
+    /// Whether the recipient has the message.
     pub fn is_kept(self) -> bool {
         matches!(self, Self::Taken | Self::Kept)
     }
@@ -36,17 +36,17 @@ impl Fate {
 /// One final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// `X-Jobbell-Event`; empty when the message had none.
+    /// `X-Jobbell-Event`; empty if the message has none.
     pub event: String,
-    /// `Message-ID`; empty when the message had none.
+    /// `Message-ID`; empty if the message has none.
     pub message_id: String,
     /// The addresses of RCPT TO that were accepted.
     pub to: Vec<String>,
-    /// In which life of the client the connection was opened, counted from 0.
+    /// The client's life in which the connection was opened, from 0.
     pub life: usize,
-    /// When.
+    /// The time of the final dot.
     pub at: Instant,
-    /// What became of it.
+    /// The result.
     pub fate: Fate,
 }
 

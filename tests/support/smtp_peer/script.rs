@@ -1,4 +1,4 @@
-//! What a scripted server does differently, and where.
+//! The script of a server: what it does at which step of the conversation.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// A point of the conversation that a script can change.
+/// A step of the conversation that can be scripted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum At {
-    /// A connection was accepted; the greeting is due.
+    /// Before the greeting.
     Greeting,
     /// EHLO came.
     Ehlo,
@@ -20,7 +20,7 @@ pub enum At {
     Starttls,
     /// AUTH came.
     Auth,
-    /// A line came in answer to a 334.
+    /// After a line that answers a 334.
     AuthAnswer,
     /// MAIL came.
     Mail,
@@ -28,9 +28,9 @@ pub enum At {
     Rcpt,
     /// DATA came.
     Data,
-    /// The first bytes of a message came.
+    /// After the first bytes of a message.
     Payload,
-    /// The final dot came, or the last chunk.
+    /// After the final dot, or the last chunk.
     Dot,
     /// RSET came.
     Rset,
@@ -38,12 +38,12 @@ pub enum At {
     Quit,
 }
 
-/// What the server does instead of the usual.
+/// What the server does at a step.
 #[derive(Debug, Clone)]
 pub enum Act {
-    /// The usual.
+    /// What a correct server does.
     Usual,
-    /// Writes these bytes and goes on. A 354 opens a message, a 2xx accepts, whatever the state.
+    /// Writes these bytes and continues. A 354 starts a message, a 2xx accepts, in any state.
     Reply(Vec<u8>),
     /// The same, one byte at a time.
     Dribble(Vec<u8>),
@@ -51,38 +51,38 @@ pub enum Act {
     ReplyAndClose(Vec<u8>),
     /// Writes these bytes and drops the connection, without ending TLS properly.
     ReplyAndCut(Vec<u8>),
-    /// Closes the connection without a word.
+    /// Closes the connection without a reply.
     Close,
-    /// Resets the connection (RST) without a word; over anything but TCP it closes.
+    /// Resets the connection (RST) without a reply; closes it if it is not TCP.
     Reset,
-    /// Says nothing any more and takes no notice of what comes, until the client closes.
+    /// Reads without replying until the client closes.
     Silence,
-    /// At the dot: keeps the message as if it had been accepted, then does the other.
+    /// At the dot: keeps the message as if it had been accepted, then acts.
     Keep(Box<Act>),
-    /// Tells the gate that it was reached, waits until it is opened, then does the other.
+    /// Reports to the gate that it was reached, waits until it opens, then acts.
     Hold(Gate, Box<Act>),
-    /// Writes these bytes, then does the other.
+    /// Writes these bytes, then acts.
     Then(Vec<u8>, Box<Act>),
-    /// Waits so long, then does the other.
+    /// Waits, then acts.
     Wait(Duration, Box<Act>),
-    /// Writes these bytes with a pause before each, and goes on.
+    /// Writes these bytes with a pause before each, and continues.
     Drip(Vec<u8>, Duration),
-    /// Writes these bytes again and again, with a pause after each time, until the client closes.
+    /// Writes these bytes repeatedly, with a pause after each time, until the client closes.
     Endless(Vec<u8>, Duration),
 }
 
 impl Act {
-    /// Replies with lines of text, given without the last line end.
+    /// Replies with lines of text, without the last line end.
     pub fn reply(text: &str) -> Self {
         Self::Reply(format!("{text}\r\n").into_bytes())
     }
 
-    /// Replies with lines of text, given without the last line end, and closes.
+    /// Replies with lines of text, without the last line end, and closes.
     pub fn reply_and_close(text: &str) -> Self {
         Self::ReplyAndClose(format!("{text}\r\n").into_bytes())
     }
 
-    /// Replies with lines of text, given without the last line end, and drops the connection.
+    /// Replies with lines of text, without the last line end, and drops the connection.
     pub fn reply_and_cut(text: &str) -> Self {
         Self::ReplyAndCut(format!("{text}\r\n").into_bytes())
     }
@@ -97,7 +97,7 @@ impl Act {
         Self::Keep(Box::new(self))
     }
 
-    /// Replies with lines of text first, given without the last line end.
+    /// Replies first with lines of text, without the last line end.
     pub fn answered(self, text: &str) -> Self {
         Self::Then(format!("{text}\r\n").into_bytes(), Box::new(self))
     }
@@ -108,16 +108,16 @@ impl Act {
     }
 }
 
-/// What a rule may go by.
+/// The input of a rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment<'a> {
     /// The step that was reached.
     pub at: At,
-    /// The line that came; empty at the greeting, in the payload and at the dot.
+    /// The received line; empty at the greeting, in the payload and at the dot.
     pub line: &'a str,
 }
 
-/// Decides at every step for which nothing else is written.
+/// Decides at every step that is not scripted.
 #[derive(Clone)]
 pub(super) struct Rule(pub(super) Arc<dyn Fn(Moment<'_>) -> Act + Send + Sync>);
 
@@ -143,12 +143,12 @@ impl Gate {
         }
     }
 
-    /// Waits until a step stands before it; each step counts once.
+    /// Waits until a step reaches it; each step counts once.
     pub async fn reached(&self) {
         self.reached.acquire().await.unwrap().forget();
     }
 
-    /// Lets one step through.
+    /// Lets one step pass.
     pub fn open(&self) {
         self.open.add_permits(1);
     }
@@ -159,7 +159,7 @@ impl Gate {
     }
 }
 
-/// The changes, by place.
+/// The acts by step.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {
     next: HashMap<At, VecDeque<Act>>,

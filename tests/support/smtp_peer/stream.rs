@@ -1,4 +1,4 @@
-//! A TCP stream that can be reset while somebody else reads from it.
+//! A TCP stream that can be reset while another task reads from it.
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ impl Tcp {
         Self(Arc::new(stream))
     }
 
-    /// For a look at it that keeps it from nothing.
+    /// A weak handle, which does not keep the connection open.
     pub(super) fn watched(&self) -> Watched {
         Watched(Arc::downgrade(&self.0))
     }
@@ -32,13 +32,13 @@ impl Tcp {
     }
 }
 
-/// A connection seen from outside.
+/// A weak handle of a connection.
 #[derive(Debug)]
 pub(super) struct Watched(Weak<TcpStream>);
 
 impl Watched {
-    /// Whether neither end has closed it, as the kernel knows: what the client has closed may wait
-    /// long to be read.
+    /// Whether neither end has closed it. Asks the kernel, because the client's close may not have
+    /// been read yet.
     pub(super) fn is_open(&self) -> bool {
         let Some(stream) = self.0.upgrade() else {
             return false;
@@ -88,8 +88,7 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The descriptor is shared, so the close that follows is the end; nothing is read after a
-        // shutdown here.
+        // The last handle closes the shared descriptor soon after; nothing reads in between.
         Poll::Ready(Ok(()))
     }
 }

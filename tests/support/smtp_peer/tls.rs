@@ -1,4 +1,4 @@
-//! Certificates for a scripted server, made on the spot.
+//! Certificates of a scripted server, made when it starts.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
-/// Which certificate a server shows.
+/// The certificate of a server.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     names: Vec<String>,
     expired: bool,
     only_tls12: bool,
-    /// Signed by nobody but itself; whether it may sign others.
+    /// Self-signed if set; the value says whether it may sign others.
     self_signed: Option<bool>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Server {
 }
 
 impl Certificate {
-    /// One for another name.
+    /// A certificate for another name.
     pub fn named(name: &str) -> Self {
         Self {
             names: vec![name.to_owned()],
@@ -46,7 +46,7 @@ impl Certificate {
         }
     }
 
-    /// One that ended in the year 2000.
+    /// A certificate that expired in the year 2000.
     pub fn expired() -> Self {
         Self {
             expired: true,
@@ -54,7 +54,7 @@ impl Certificate {
         }
     }
 
-    /// A good one, shown over TLS 1.2 only.
+    /// A valid certificate, with TLS 1.2 only.
     pub fn over_tls12() -> Self {
         Self {
             only_tls12: true,
@@ -62,7 +62,7 @@ impl Certificate {
         }
     }
 
-    /// A self-signed one. `issuer` marks it as an issuer's too, as `openssl req -x509` does by
+    /// A self-signed certificate. `issuer` also marks it as a CA, like `openssl req -x509` does by
     /// default.
     pub fn self_signed(issuer: bool) -> Self {
         Self {

@@ -167,16 +167,6 @@ impl<'a> EventBuilder<'a> {
         self.job.event.url = Link::parse(address).ok().or(self.job.event.url.take());
     }
 
-    /// Sets the number of steps from JSON pointers.
-    pub fn steps_at(mut self, places: &[&str]) -> Self {
-        let steps = self
-            .payload
-            .whole(places)
-            .filter(|steps| (0..=1_000_000).contains(steps));
-        self.job.event.steps = steps.and_then(|steps| u32::try_from(steps).ok());
-        self
-    }
-
     /// Sets the error code and message, unless they are set already.
     pub fn error(&mut self, code: Option<String>, message: Option<String>) {
         let bounded = |text: Option<String>, most| {

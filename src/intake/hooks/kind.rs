@@ -206,7 +206,7 @@ impl Kind {
             Self::MidjourneyProxy => kinds::midjourney_proxy::map(payload),
             Self::Leonardo => kinds::leonardo::map(payload),
             Self::Bfl => kinds::bfl::map(payload),
-            Self::Kling => kinds::kling::map(payload),
+            Self::Kling => kinds::mapped::kling(payload),
             Self::Krea => kinds::krea::map(payload),
             Self::AiHorde => kinds::ai_horde::map(payload),
             Self::DashScope => kinds::dashscope::map(payload),

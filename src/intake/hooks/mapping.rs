@@ -1,6 +1,7 @@
-//! The mapping of a `generic` hook: where each field of our events is in the payload, and what its
-//! states mean.
+//! Mappings: where each field of our events is in a payload, and what its states mean. Those of
+//! `generic` hooks come from the configuration, those of other kinds from `mappings.toml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -46,7 +47,8 @@ const MAX_CHALLENGE: usize = 4_096;
 fn fits(field: &str, value: &Value) -> bool {
     match field {
         "status" => word(value).is_some(),
-        "images" | "to" | "metadata" => !value.is_null(),
+        "images" => !payload::is_blank(value),
+        "to" | "metadata" => !value.is_null(),
         "width" | "height" => payload::whole(value).is_some_and(|side| u32::try_from(side).is_ok()),
         "steps" => payload::whole(value).is_some_and(|steps| (0..=1_000_000).contains(&steps)),
         "seed" => payload::seed(value).is_some(),
@@ -103,10 +105,10 @@ impl Place {
     }
 
     /// The value in this payload.
-    fn value(&self, payload: &Value) -> Option<Value> {
+    fn value<'a>(&self, payload: &'a Value) -> Option<Cow<'a, Value>> {
         match self {
-            Self::Pointer(pointer) => payload.pointer(pointer).cloned(),
-            Self::Fixed(text) => Some(Value::from(text.as_str())),
+            Self::Pointer(pointer) => payload.pointer(pointer).map(Cow::Borrowed),
+            Self::Fixed(text) => Some(Cow::Owned(Value::from(text.as_str()))),
         }
     }
 
@@ -122,6 +124,9 @@ impl Place {
 /// A mapping. By default every field is read under the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mapping {
+    /// Whether it belongs to a service whose payloads are documented: fields and states that are
+    /// not listed are not guessed.
+    pub exact: bool,
     /// Sources by field, in the order in which they are tried.
     pub places: BTreeMap<&'static str, Vec<Place>>,
     /// Meanings of states, in lower case. `*` matches every state that has no other meaning.
@@ -160,56 +165,53 @@ pub struct Found {
 
 impl Mapping {
     /// The sources of a field.
-    pub fn places(&self, field: &str) -> Vec<Place> {
-        let usual = || {
-            FIELDS
-                .iter()
-                .filter(|(name, _)| *name == field)
-                .flat_map(|(_, places)| places.iter())
-        };
-        self.places.get(field).cloned().unwrap_or_else(|| {
-            usual()
-                .map(|place| Place::Pointer((*place).to_owned()))
-                .collect()
-        })
+    pub fn places(&self, field: &str) -> Cow<'_, [Place]> {
+        if let Some(places) = self.places.get(field) {
+            return Cow::Borrowed(places);
+        }
+        FIELDS
+            .iter()
+            .filter(|(name, _)| *name == field && !self.exact)
+            .flat_map(|(_, places)| places.iter())
+            .map(|place| Place::Pointer((*place).to_owned()))
+            .collect()
     }
 
     /// The first source with a valid value.
-    pub fn find(&self, field: &str, payload: &Value) -> Option<(Place, Value)> {
-        self.places(field).into_iter().find_map(|place| {
+    pub fn find<'a>(&self, field: &str, payload: &'a Value) -> Option<(Place, Cow<'a, Value>)> {
+        self.places(field).iter().find_map(|place| {
             place
                 .value(payload)
                 .filter(|value| fits(field, value))
-                .map(|value| (place, value))
+                .map(|value| (place.clone(), value))
         })
     }
 
     /// The first source with an invalid value, if no source has a valid one.
     pub fn unusable(&self, field: &str, payload: &Value) -> Option<Place> {
-        let something = |place: &Place| {
-            place.value(payload).is_some_and(|value| {
-                !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
-            })
+        let is_set = |place: &&Place| {
+            place
+                .value(payload)
+                .is_some_and(|value| !payload::is_blank(&value))
         };
         if self.find(field, payload).is_some() {
             None
         } else {
-            self.places(field).into_iter().find(something)
+            self.places(field).iter().find(is_set).cloned()
         }
     }
 
     /// All sources of metadata that have a value. Unlike for other fields, all of them are used.
-    pub fn metadata<'a>(&'a self, payload: &'a Value) -> impl Iterator<Item = (Place, Value)> + 'a {
-        let places = self
-            .places("metadata")
-            .into_iter()
-            .filter(|place| matches!(place, Place::Pointer(_)));
-        places.filter_map(|place| {
-            place
-                .value(payload)
-                .filter(|value| !value.is_null())
-                .map(|value| (place, value))
-        })
+    pub fn metadata<'a>(&self, payload: &'a Value) -> Vec<(String, &'a Value)> {
+        let value = |place: &Place| match place {
+            Place::Pointer(pointer) => {
+                let is_set =
+                    |value: &&Value| !value.is_null() && !(self.exact && payload::is_blank(value));
+                Some((pointer.clone(), payload.pointer(pointer).filter(is_set)?))
+            }
+            Place::Fixed(_) => None,
+        };
+        self.places("metadata").iter().filter_map(value).collect()
     }
 
     /// The state of a payload.
@@ -234,7 +236,7 @@ impl Mapping {
                 .map(|(_, verdict)| *verdict)
         };
         given(word)
-            .or_else(|| Verdict::of_word(word))
+            .or_else(|| Verdict::of_word(word).filter(|_| !self.exact))
             .or_else(|| given("*"))
     }
 
@@ -251,29 +253,34 @@ impl Mapping {
         if matches!(self.state(payload), State::Known(..)) {
             return None;
         }
-        let name = pointer
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .replace("~1", "/")
-            .replace("~0", "~");
-        Some(Value::Object([(name, asked.clone())].into_iter().collect()))
+        let answer = [(last_segment(pointer), asked.clone())];
+        Some(Value::Object(answer.into_iter().collect()))
     }
 
     /// Every field with its source, for the operator.
     pub fn explain(&self, payload: &Value) -> Vec<Found> {
         let found = |field: &'static str| Found {
             field,
-            tried: self.places(field),
+            tried: self.places(field).into_owned(),
             at: if field == "metadata" {
-                self.metadata(payload).next()
+                let mut found = self.metadata(payload).into_iter();
+                found
+                    .next()
+                    .map(|(pointer, value)| (Place::Pointer(pointer), value.clone()))
             } else {
                 self.find(field, payload)
+                    .map(|(place, value)| (place, value.into_owned()))
             },
             unusable: self.unusable(field, payload),
         };
         FIELDS.iter().map(|(field, _)| found(field)).collect()
     }
+}
+
+/// The name that a JSON pointer ends with, unescaped.
+pub(super) fn last_segment(pointer: &str) -> String {
+    let segment = pointer.rsplit('/').next().unwrap_or_default();
+    segment.replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ mod route;
 #[cfg(feature = "server")]
 mod secret_mask;
 mod settings;
-pub mod states;
 #[cfg(feature = "server")]
 mod unmapped;
 pub mod verify;

@@ -72,7 +72,8 @@ impl<'a> Payload<'a> {
     }
 }
 
-fn is_blank(value: &Value) -> bool {
+/// Whether a value is `null` or a blank text.
+pub(super) fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 

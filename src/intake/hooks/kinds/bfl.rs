@@ -7,59 +7,40 @@
 
 use serde_json::Value;
 
-use super::super::states::States;
-use super::super::{EventBuilder, MapResult, Payload};
-
-const STATES: States = States {
-    at: &["/status"],
-    job: "task",
-    succeeded: &["ready"],
-    failed: &[
-        "error",
-        "failed",
-        "request moderated",
-        "content moderated",
-        "task not found",
-    ],
-    canceled: &[],
-    ignored: &[
-        "pending",
-        "queued",
-        "processing",
-        "reasoning",
-        "researching",
-        "generating",
-    ],
-};
+use super::super::{EventBuilder, Kind, MapResult, Payload};
+use super::mapped;
 
 /// Maps a result.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match STATES.end(payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
-    let mut builder = EventBuilder::of(payload).images_at(&["/result/sample"]);
-    let code = match payload.word(STATES.at).as_deref() {
-        Some("request moderated" | "content moderated") => Some("moderated".to_owned()),
-        Some("task not found") => Some("not_found".to_owned()),
-        _ => None,
-    };
-    builder.error(code, None);
-    if payload.unconfirmed {
-        builder = builder
-            .text_at("prompt", &["/result/prompt"])
-            .seed_at(&["/result/seed"])
-            .times_at(&["/result/start_time"], &["/result/end_time", "/timestamp"])
-            .error_at(&["/error"], &["/message"]);
-        if let Some(Value::Object(details)) = payload.first(&["/details"]) {
-            let reasons: Vec<_> = details
-                .values()
-                .filter_map(Value::as_array)
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            builder.error(None, Some(reasons.join(", ")));
+    mapped::map(Kind::Bfl, payload, |mut task| {
+        let code = match payload.word(&["/status"]).as_deref() {
+            Some("request moderated" | "content moderated") => Some("moderated".to_owned()),
+            Some("task not found") => Some("not_found".to_owned()),
+            _ => None,
+        };
+        task.builder.error(code, None);
+        if payload.unconfirmed {
+            task.builder = unconfirmed(payload, task.builder);
         }
+        task
+    })
+}
+
+/// Adds undocumented fields.
+fn unconfirmed<'a>(payload: &Payload<'a>, builder: EventBuilder<'a>) -> EventBuilder<'a> {
+    let mut builder = builder
+        .text_at("prompt", &["/result/prompt"])
+        .seed_at(&["/result/seed"])
+        .times_at(&["/result/start_time"], &["/result/end_time", "/timestamp"])
+        .error_at(&["/error"], &["/message"]);
+    if let Some(Value::Object(details)) = payload.first(&["/details"]) {
+        let reasons: Vec<_> = details
+            .values()
+            .filter_map(Value::as_array)
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        builder.error(None, Some(reasons.join(", ")));
     }
-    builder.finish(payload.text(&["/id"]), end)
+    builder
 }

@@ -9,11 +9,9 @@
 use serde_json::Value;
 
 use super::super::payload::china_time;
-use super::super::states::States;
-use super::super::{EventBuilder, JobEnd, MapResult, Payload};
+use super::super::{EventBuilder, JobEnd, Kind, MapResult, Payload};
+use super::mapped;
 
-/// Pointers to the task: in the event, or in the response of the query.
-const STATUS: &[&str] = &["/data/task_status", "/output/task_status"];
 /// Pointers to the result.
 const OUTPUT: &[&str] = &[
     "/data/output_result/output",
@@ -31,31 +29,39 @@ const MADE: [&str; 6] = [
     "transcription_url",
 ];
 
-const STATES: States = States {
-    at: STATUS,
-    job: "task",
-    succeeded: &["succeeded"],
-    failed: &["failed"],
-    canceled: &["canceled", "cancelled"],
-    ignored: &["pending", "running", "suspended"],
-};
-
 /// Maps an event or the response of a query.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let is_other = |kind: String| !kind.ends_with(":AsyncTaskFinish");
-    if payload.word(STATUS).is_none() && payload.text(&["/type"]).is_some_and(is_other) {
+    let state = payload.text(&["/data/task_status", "/output/task_status"]);
+    if state.is_none() && payload.text(&["/type"]).is_some_and(is_other) {
         return MapResult::Ignored("an event of another type".to_owned());
     }
-    let end = match STATES.end(payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
+    mapped::map(Kind::DashScope, payload, |mut task| {
+        task.builder = add_output(payload, task.builder, task.end);
+        if let Some(model) = payload
+            .text(&["/data/user_api_unique_key"])
+            .as_deref()
+            .and_then(|key| key.rsplit(':').next())
+        {
+            task.builder.text("model", model);
+        }
+        let time = |places: &[&str]| payload.first(places).and_then(china_time);
+        task.builder.times(
+            time(&["/data/start_time", "/output/scheduled_time"]),
+            time(&["/data/end_time", "/output/end_time"]).or_else(|| payload.time(&["/time"])),
+        );
+        task
+    })
+}
+
+/// Adds what the result says: prompts, links, and what failed.
+fn add_output<'a>(
+    payload: &Payload<'a>,
+    mut builder: EventBuilder<'a>,
+    end: JobEnd,
+) -> EventBuilder<'a> {
     let output = output(payload);
     let result = payload.with(&output);
-    let mut builder = EventBuilder::of(payload).metadata_at(&[
-        ("request_id", "/data/request_id"),
-        ("region", "/data/region"),
-    ]);
     for (field, places) in [
         ("prompt", ["/results/0/orig_prompt", "/orig_prompt"]),
         (
@@ -68,13 +74,6 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         }
     }
     links(&mut builder, &result);
-    if let Some(model) = payload
-        .text(&["/data/user_api_unique_key"])
-        .as_deref()
-        .and_then(|key| key.rsplit(':').next())
-    {
-        builder.text("model", model);
-    }
     let part = results(&result).find(|result| result.get("code").is_some());
     let text = |name: &str| {
         part.and_then(|part| part.get(name)?.as_str())
@@ -82,19 +81,14 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     };
     if end == JobEnd::Succeeded {
         partly(&mut builder, &result, text("code"), text("message"));
+        builder
     } else {
         builder.error(
             result.text(&["/code"]).or_else(|| text("code")),
             result.text(&["/message"]).or_else(|| text("message")),
         );
-        builder = builder.error_at(&["/data/code", "/code"], &["/data/message", "/message"]);
+        builder.error_at(&["/data/code", "/code"], &["/data/message", "/message"])
     }
-    let time = |places: &[&str]| payload.first(places).and_then(china_time);
-    builder.times(
-        time(&["/data/start_time", "/output/scheduled_time"]),
-        time(&["/data/end_time", "/output/end_time"]).or_else(|| payload.time(&["/time"])),
-    );
-    builder.finish(payload.text(&["/data/task_id", "/output/task_id"]), end)
 }
 
 /// The result, which may be JSON within a text.

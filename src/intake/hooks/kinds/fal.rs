@@ -9,57 +9,38 @@
 
 use serde_json::{Value, json};
 
-use super::super::states::States;
-use super::super::{EventBuilder, JobEnd, MapResult, Payload, error_info};
-
-const STATES: States = States {
-    at: &["/status"],
-    job: "request",
-    succeeded: &["ok", "completed"],
-    failed: &["error"],
-    canceled: &[],
-    ignored: &["in_queue", "in_progress"],
-};
+use super::super::{EventBuilder, JobEnd, Kind, MapResult, Payload, error_info};
+use super::mapped;
 
 /// Maps the response of a request.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match STATES.end(payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
-    let mut builder = EventBuilder::of(payload)
-        .text_at("prompt", &["/payload/prompt"])
-        .seed_at(&["/payload/seed"])
-        .size_at(
-            &["/payload/images/0/width", "/payload/image/width"],
-            &["/payload/images/0/height", "/payload/image/height"],
-        )
-        .metadata_at(&[("timings", "/payload/timings")]);
-    if end == JobEnd::Succeeded {
-        builder = builder.images_at(&["/payload/images", "/payload/image", "/payload"]);
-        let format = payload.text(&[
-            "/payload/images/0/content_type",
-            "/payload/image/content_type",
-        ]);
-        if let Some(format) = format
-            .as_deref()
-            .and_then(|kind| kind.strip_prefix("image/"))
-        {
-            builder.text("format", format);
+    mapped::map(Kind::Fal, payload, |mut request| {
+        let mut builder = request.builder;
+        if request.end == JobEnd::Succeeded {
+            builder = builder.images_at(&["/payload/images", "/payload/image", "/payload"]);
+            let format = payload.text(&[
+                "/payload/images/0/content_type",
+                "/payload/image/content_type",
+            ]);
+            if let Some(format) = format
+                .as_deref()
+                .and_then(|kind| kind.strip_prefix("image/"))
+            {
+                builder.text("format", format);
+            }
         }
-    }
-    let flags = payload
-        .first(&["/payload/has_nsfw_concepts"])
-        .and_then(Value::as_array);
-    builder.sensitive(flags.is_some_and(|flags| flags.contains(&json!(true))));
-    add_error(&mut builder, payload, end);
-    builder.times(
-        None,
-        payload
+        let flags = payload
+            .first(&["/payload/has_nsfw_concepts"])
+            .and_then(Value::as_array);
+        builder.sensitive(flags.is_some_and(|flags| flags.contains(&json!(true))));
+        add_error(&mut builder, payload, request.end);
+        let sent = payload
             .header("x-fal-webhook-timestamp")
-            .and_then(|seconds| super::super::payload::time(&json!(seconds.parse::<u64>().ok()?))),
-    );
-    builder.finish(payload.text(&["/request_id"]), end)
+            .and_then(|seconds| super::super::payload::time(&json!(seconds.parse::<u64>().ok()?)));
+        builder.times(None, sent);
+        request.builder = builder;
+        request
+    })
 }
 
 /// Sets the error of a failure, or of a success whose response could not be sent.

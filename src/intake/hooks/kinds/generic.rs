@@ -3,9 +3,11 @@
 //! Optional values that are invalid (a time, a number, a language, an image link) are left out with
 //! a warning. Invalid recipients, if the mapping reads them from the payload, reject it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::super::mapping::{Mapping, Place, State, Verdict};
+use super::super::mapping::{Mapping, Place, State, Verdict, last_segment};
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::super::{error_info, payload};
 use crate::domain::Locale;
@@ -26,58 +28,71 @@ pub fn map(mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
     if let Some(answer) = mapping.challenge(payload.json) {
         return MapResult::Challenge(answer);
     }
-    let end = match end(mapping, payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
-    let Some(job) = text(mapping, "id", payload) else {
-        return MapResult::invalid(
+    match MappedJob::read(mapping, payload) {
+        Ok(job) if job.id.is_none() => MapResult::invalid(
             &first_pointer(mapping, "id"),
             "is missing: set map.id to the place of the job id",
-        );
-    };
-    let mut builder = EventBuilder::of(payload);
-    for field in TEXTS {
-        if let Some(text) = text(mapping, field, payload) {
-            builder.text(field, &text);
+        ),
+        Ok(job) => job.finish(),
+        Err(result) => result,
+    }
+}
+
+/// A job as a mapping reads it.
+#[derive(Debug)]
+pub(super) struct MappedJob<'a> {
+    /// The event so far.
+    pub(super) builder: EventBuilder<'a>,
+    /// The service's name for the job.
+    pub(super) id: Option<String>,
+    /// How the job ended.
+    pub(super) end: JobEnd,
+    /// Name of the result in the event's id; `None` for the name of `end`.
+    pub(super) result_name: Option<&'static str>,
+}
+
+impl<'a> MappedJob<'a> {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// The outcome of a payload whose state is missing, unknown or ignored.
+    pub(super) fn read(mapping: &Mapping, payload: &Payload<'a>) -> Result<Self, MapResult> {
+        let end = end(mapping, payload)?;
+        let reader = Reader { mapping, payload };
+        let mut builder = EventBuilder::of(payload);
+        for field in TEXTS {
+            if let Some(text) = reader.text(field) {
+                builder.text(field, &text);
+            }
         }
-    }
-    numbers(mapping, payload, &mut builder);
-    if let Some(result) = value(mapping, "images", payload) {
-        builder.collect_images(&result, 0);
-    }
-    let (inner, message) = value(mapping, "error_message", payload)
-        .as_ref()
-        .and_then(error_info::read)
-        .unwrap_or_default();
-    builder.error(text(mapping, "error_code", payload).or(inner), message);
-    if let Some(address) = text(mapping, "url", payload) {
-        builder.page(&address);
-    }
-    let time = |field| {
-        value(mapping, field, payload)
-            .as_ref()
-            .and_then(payload::time)
-    };
-    builder.times(time("started_at"), time("finished_at"));
-    for field in [
-        "width",
-        "height",
-        "seed",
-        "steps",
-        "started_at",
-        "finished_at",
-    ] {
-        if let Some(place) = mapping.unusable(field, payload.json) {
-            builder.warn(format!(
-                "{field} was left out: invalid value at {}",
-                place.written()
-            ));
+        reader.numbers(&mut builder);
+        if let Some(result) = reader.value("images") {
+            builder.collect_images(&result, 0);
         }
+        let (inner, message) = reader
+            .value("error_message")
+            .and_then(|value| error_info::read(&value))
+            .unwrap_or_default();
+        builder.error(reader.text("error_code").or(inner), message);
+        if let Some(address) = reader.text("url") {
+            builder.page(&address);
+        }
+        reader.times(&mut builder);
+        reader.recipients(&mut builder);
+        reader.metadata(&mut builder);
+        Ok(Self {
+            builder,
+            id: reader.text("id"),
+            end,
+            result_name: None,
+        })
     }
-    recipients(mapping, payload, &mut builder);
-    notes(mapping, payload, &mut builder);
-    builder.finish(Some(job), end)
+
+    /// Finishes the event.
+    pub(super) fn finish(self) -> MapResult {
+        let name = self.result_name.unwrap_or(self.end.as_str());
+        self.builder.finish_as(self.id, self.end, name)
+    }
 }
 
 /// How the job ended.
@@ -92,6 +107,9 @@ fn end(mapping: &Mapping, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
             Verdict::Canceled => JobEnd::Canceled,
             Verdict::Failed | Verdict::Ignored => JobEnd::Failed,
         }),
+        State::Unknown(word) if mapping.exact => {
+            Err(MapResult::Unknown(format!("unknown status {word:?}")))
+        }
         State::Unknown(word) => Err(MapResult::Unknown(format!(
             "unknown state {word:?}; add it to status_words"
         ))),
@@ -99,71 +117,84 @@ fn end(mapping: &Mapping, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
     }
 }
 
-fn text(mapping: &Mapping, field: &str, payload: &Payload<'_>) -> Option<String> {
-    value(mapping, field, payload)
-        .as_ref()
-        .and_then(payload::text)
-}
-
-fn value(mapping: &Mapping, field: &str, payload: &Payload<'_>) -> Option<Value> {
-    mapping.find(field, payload.json).map(|(_, value)| value)
-}
-
 fn first_pointer(mapping: &Mapping, field: &str) -> String {
-    let pointer = |place| match place {
-        Place::Pointer(pointer) => Some(pointer),
+    let places = mapping.places(field);
+    let pointer = places.iter().find_map(|place| match place {
+        Place::Pointer(pointer) => Some(pointer.clone()),
         Place::Fixed(_) => None,
-    };
-    mapping
-        .places(field)
-        .into_iter()
-        .find_map(pointer)
-        .unwrap_or_default()
+    });
+    pointer.unwrap_or_default()
 }
 
-fn numbers(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
-    builder.size(
-        value(mapping, "width", payload).as_ref(),
-        value(mapping, "height", payload).as_ref(),
-    );
-    builder.seed(value(mapping, "seed", payload).as_ref());
-    if let Some(steps) = value(mapping, "steps", payload)
-        .as_ref()
-        .and_then(payload::whole)
-    {
-        builder.field("steps", &steps.into());
-    }
+/// Reads the fields of a payload by its mapping.
+struct Reader<'a, 'b> {
+    mapping: &'b Mapping,
+    payload: &'b Payload<'a>,
 }
 
-fn recipients(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
-    if let Some(to) = value(mapping, "to", payload) {
-        builder.field("to", &to);
+impl<'a> Reader<'a, '_> {
+    fn value(&self, field: &str) -> Option<Cow<'a, Value>> {
+        let found = self.mapping.find(field, self.payload.json);
+        found.map(|(_, value)| value)
     }
-    match text(mapping, "locale", payload) {
-        Some(locale) if locale.parse::<Locale>().is_ok() => builder.field("locale", &locale.into()),
-        Some(_) => builder.warn("locale was left out: write \"zh-CN\" or \"en\"".to_owned()),
-        None => {}
-    }
-}
 
-/// Adds metadata from all sources: members of an object under their names, other values under the
-/// last segment of the pointer.
-fn notes(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
-    for (place, value) in mapping.metadata(payload.json) {
-        match value {
-            Value::Object(fields) => fields
-                .into_iter()
-                .for_each(|(name, value)| builder.metadata(&name, value)),
-            value => builder.metadata(
-                &place
-                    .written()
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or_default()
-                    .replace("~1", "/")
-                    .replace("~0", "~"),
-                value,
-            ),
+    fn text(&self, field: &str) -> Option<String> {
+        payload::text(&*self.value(field)?)
+    }
+
+    fn numbers(&self, builder: &mut EventBuilder<'_>) {
+        builder.size(
+            self.value("width").as_deref(),
+            self.value("height").as_deref(),
+        );
+        builder.seed(self.value("seed").as_deref());
+        if let Some(steps) = self.value("steps").as_deref().and_then(payload::whole) {
+            builder.field("steps", &steps.into());
+        }
+        self.warn_of_unusable(&["width", "height", "seed", "steps"], builder);
+    }
+
+    fn times(&self, builder: &mut EventBuilder<'_>) {
+        let time = |field| self.value(field).as_deref().and_then(payload::time);
+        builder.times(time("started_at"), time("finished_at"));
+        self.warn_of_unusable(&["started_at", "finished_at"], builder);
+    }
+
+    /// Warns of fields whose value is invalid. Services whose payloads are documented need no hints.
+    fn warn_of_unusable(&self, fields: &[&str], builder: &mut EventBuilder<'_>) {
+        for field in fields.iter().filter(|_| !self.mapping.exact) {
+            if let Some(place) = self.mapping.unusable(field, self.payload.json) {
+                builder.warn(format!(
+                    "{field} was left out: invalid value at {}",
+                    place.written()
+                ));
+            }
+        }
+    }
+
+    fn recipients(&self, builder: &mut EventBuilder<'_>) {
+        if let Some(to) = self.value("to") {
+            builder.field("to", &to);
+        }
+        match self.text("locale") {
+            Some(locale) if locale.parse::<Locale>().is_ok() => {
+                builder.field("locale", &locale.into());
+            }
+            Some(_) => builder.warn("locale was left out: write \"zh-CN\" or \"en\"".to_owned()),
+            None => {}
+        }
+    }
+
+    /// Adds metadata from all sources: members of an object under their names (in the mapping of a
+    /// `generic` hook), other values under the last segment of the pointer.
+    fn metadata(&self, builder: &mut EventBuilder<'_>) {
+        for (pointer, value) in self.mapping.metadata(self.payload.json) {
+            match value {
+                Value::Object(fields) if !self.mapping.exact => fields
+                    .iter()
+                    .for_each(|(name, value)| builder.metadata(name, value.clone())),
+                value => builder.metadata(&last_segment(&pointer), value.clone()),
+            }
         }
     }
 }

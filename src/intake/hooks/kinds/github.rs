@@ -5,18 +5,8 @@
 //! approval neither succeed nor fail, so they send no email. Other events, such as `ping`, are
 //! ignored. The payload does not name the jobs of a run.
 
-use super::super::states::States;
-use super::super::{EventBuilder, MapResult, Payload};
-use super::run;
-
-const STATES: States = States {
-    at: &["/workflow_run/conclusion"],
-    job: "run",
-    succeeded: &["success"],
-    failed: &["failure", "timed_out", "startup_failure"],
-    canceled: &["cancelled", "canceled"],
-    ignored: &["skipped", "neutral", "stale", "action_required"],
-};
+use super::super::{Kind, MapResult, Payload};
+use super::{mapped, run};
 
 /// Maps an event.
 pub fn map(payload: &Payload<'_>) -> MapResult {
@@ -32,17 +22,8 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         Some(action) => return MapResult::Ignored(format!("the run is {action}")),
         None => return MapResult::without_state("/action"),
     }
-    let end = match STATES.end(payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
-    let mut builder = EventBuilder::of(payload)
-        .times_at(
-            &["/workflow_run/run_started_at", "/workflow_run/created_at"],
-            &["/workflow_run/updated_at"],
-        )
-        .page_at(&["/workflow_run/html_url"])
-        .metadata_at(&[
+    mapped::map(Kind::GitHub, payload, |mut run| {
+        run.builder = run.builder.metadata_at(&[
             ("url", "/workflow_run/html_url"),
             ("repository", "/repository/full_name"),
             ("branch", "/workflow_run/head_branch"),
@@ -51,28 +32,26 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             ("event", "/workflow_run/event"),
             ("actor", "/workflow_run/triggering_actor/login"),
         ]);
-    builder.text(
-        "title",
-        &run::title(
-            payload.text(&[
-                "/repository/full_name",
-                "/workflow_run/repository/full_name",
-                "/repository/name",
-            ]),
-            payload.text(&["/workflow_run/name", "/workflow/name"]),
-            payload.text(&["/workflow_run/display_title"]),
-            payload.text(&["/workflow_run/head_branch"]),
-        ),
-    );
-    builder.error(payload.word(STATES.at), None);
-    let attempt = payload
-        .whole(&["/workflow_run/run_attempt"])
-        .filter(|attempt| *attempt > 1)
-        .map(|attempt| format!("-attempt-{attempt}"));
-    builder.finish(
-        payload
-            .text(&["/workflow_run/id"])
-            .map(|id| id + attempt.as_deref().unwrap_or_default()),
-        end,
+        run.builder.text("title", &title(payload));
+        let attempt = payload
+            .whole(&["/workflow_run/run_attempt"])
+            .filter(|attempt| *attempt > 1);
+        if let (Some(id), Some(attempt)) = (&mut run.id, attempt) {
+            id.push_str(&format!("-attempt-{attempt}"));
+        }
+        run
+    })
+}
+
+fn title(payload: &Payload<'_>) -> String {
+    run::title(
+        payload.text(&[
+            "/repository/full_name",
+            "/workflow_run/repository/full_name",
+            "/repository/name",
+        ]),
+        payload.text(&["/workflow_run/name", "/workflow/name"]),
+        payload.text(&["/workflow_run/display_title"]),
+        payload.text(&["/workflow_run/head_branch"]),
     )
 }

@@ -7,47 +7,30 @@
 
 use serde_json::Value;
 
-use super::super::states::States;
-use super::super::{EventBuilder, JobEnd, MapResult, Payload};
-
-const STATES: States = States {
-    at: &["/status"],
-    job: "task",
-    succeeded: &["success"],
-    failed: &["failure"],
-    canceled: &["cancel", "canceled", "cancelled"],
-    ignored: &["not_start", "submitted", "in_progress", "modal"],
-};
+use super::super::{JobEnd, Kind, MapResult, Payload};
+use super::mapped;
 
 /// Maps a task.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match STATES.end(payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
-    let mut builder = EventBuilder::of(payload)
-        .text_at("prompt", &["/prompt"])
-        .text_at("prompt_translated", &["/promptEn"])
-        .times_at(&["/startTime", "/submitTime"], &["/finishTime"])
-        .error_at(&[], &["/failReason"])
-        .metadata_at(&[("action", "/action"), ("state", "/state")]);
-    let full = payload
-        .text(&["/properties/finalPrompt", "/promptEn", "/prompt"])
-        .unwrap_or_default();
-    builder.text("model", &model(&full));
-    if let Some(ratio) = option(&full, "--ar").or_else(|| option(&full, "--aspect")) {
-        builder.metadata("aspect_ratio", ratio.into());
-    }
-    if end == JobEnd::Succeeded {
-        builder = builder.images_at(&["/imageUrl"]);
-    }
-    if let (Some("DESCRIBE"), Some(Value::String(text))) = (
-        payload.text(&["/action"]).as_deref(),
-        payload.first(&["/properties/finalPrompt"]),
-    ) {
-        builder.text("prompt", text);
-    }
-    builder.finish(payload.text(&["/id"]), end)
+    mapped::map(Kind::MidjourneyProxy, payload, |mut task| {
+        let full = payload
+            .text(&["/properties/finalPrompt", "/promptEn", "/prompt"])
+            .unwrap_or_default();
+        task.builder.text("model", &model(&full));
+        if let Some(ratio) = option(&full, "--ar").or_else(|| option(&full, "--aspect")) {
+            task.builder.metadata("aspect_ratio", ratio.into());
+        }
+        if task.end == JobEnd::Succeeded {
+            task.builder = task.builder.images_at(&["/imageUrl"]);
+        }
+        if let (Some("DESCRIBE"), Some(Value::String(text))) = (
+            payload.text(&["/action"]).as_deref(),
+            payload.first(&["/properties/finalPrompt"]),
+        ) {
+            task.builder.text("prompt", text);
+        }
+        task
+    })
 }
 
 /// `midjourney`, with the version that the prompt asks for.

@@ -6,63 +6,32 @@
 
 use serde_json::Value;
 
-use super::super::states::States;
-use super::super::{EventBuilder, MapResult, Payload, error_info};
+use super::super::{Kind, MapResult, Payload, error_info};
+use super::mapped;
 
 /// Number of log lines that a failure email shows after the error.
 const LOG_LINES: usize = 5;
 
-const STATES: States = States {
-    at: &["/status"],
-    job: "prediction",
-    succeeded: &["succeeded"],
-    failed: &["failed"],
-    canceled: &["canceled", "cancelled", "aborted"],
-    ignored: &["starting", "processing"],
-};
-
 /// Maps a prediction.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match STATES.end(payload) {
-        Ok(end) => end,
-        Err(result) => return result,
-    };
-    let mut builder = EventBuilder::of(payload)
-        .text_at("prompt", &["/input/prompt"])
-        .text_at("negative_prompt", &["/input/negative_prompt"])
-        .text_at("format", &["/input/output_format"])
-        .size_at(&["/input/width"], &["/input/height"])
-        .seed_at(&["/input/seed"])
-        .steps_at(&["/input/num_inference_steps", "/input/steps"])
-        .page_at(&["/urls/web"])
-        .times_at(&["/started_at"], &["/completed_at"])
-        .metadata_at(&[
-            ("predict_time", "/metrics/predict_time"),
-            ("aspect_ratio", "/input/aspect_ratio"),
-        ])
-        .images_at(&["/output"]);
-    if let Some(model) = model(payload) {
-        builder.text("model", &model);
-    }
-    let aborted = payload
-        .word(&["/status"])
-        .is_some_and(|word| word == "aborted");
-    let code = aborted.then(|| "aborted".to_owned());
-    let (inner, message) = payload
-        .json
-        .pointer("/error")
-        .and_then(error_info::read)
-        .unwrap_or_default();
-    builder.error(
-        code.or(inner),
-        message.map(|error| with_log(error, payload.json.pointer("/logs"))),
-    );
-    let job = payload.text(&["/id"]);
-    if aborted {
-        builder.finish_as(job, end, "aborted")
-    } else {
-        builder.finish(job, end)
-    }
+    mapped::map(Kind::Replicate, payload, |mut prediction| {
+        if let Some(model) = model(payload) {
+            prediction.builder.text("model", &model);
+        }
+        if payload.word(&["/status"]).as_deref() == Some("aborted") {
+            prediction.result_name = Some("aborted");
+        }
+        let (inner, message) = payload
+            .json
+            .pointer("/error")
+            .and_then(error_info::read)
+            .unwrap_or_default();
+        prediction.builder.error(
+            prediction.result_name.map(str::to_owned).or(inner),
+            message.map(|error| with_log(error, payload.json.pointer("/logs"))),
+        );
+        prediction
+    })
 }
 
 /// The model with the first eight characters of its version, enough to tell versions apart.

@@ -1,4 +1,4 @@
-//! From an event to its deliveries. Pure: an event, the routes and the time in, a plan out.
+//! Routing: plans the deliveries of an event. Pure.
 
 use crate::domain::{
     Delivery, DeliveryId, Event, JobEvent, JobStatus, Lane, MailKind, Plan, Recipient,
@@ -6,13 +6,13 @@ use crate::domain::{
 };
 use std::time::Duration;
 
-/// What becomes of deliveries while `smtp.enable` is false (contract 1.4).
+/// How deliveries are handled while `smtp.enable` is false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Disabled {
-    /// Recorded as suppressed.
+    /// They are recorded as suppressed.
     #[default]
     Drop,
-    /// Kept in the queue until the switch is on again.
+    /// They wait in the queue until sending is enabled.
     Hold,
 }
 
@@ -21,16 +21,16 @@ pub enum Disabled {
 pub enum Allowed {
     /// One address.
     Address(Recipient),
-    /// Every mailbox of a domain (`*@example.com`), in ASCII and lower case. Addresses that a
-    /// server there may pass on are not covered.
+    /// Every mailbox of a domain (`*@example.com`), in ASCII and lower case, except for addresses
+    /// that a server of the domain may relay elsewhere.
     Domain(String),
 }
 
 impl Allowed {
-    /// Reads `boss@example.org` or `*@example.com`.
+    /// Parses `boss@example.org` or `*@example.com`.
     ///
     /// # Errors
-    /// When it is neither.
+    /// If the text is neither.
     pub fn parse(text: &str) -> Result<Self, crate::domain::AddressError> {
         match text.trim().strip_prefix("*@") {
             Some(domain) => Recipient::parse(&format!("any@{domain}"))
@@ -39,7 +39,7 @@ impl Allowed {
         }
     }
 
-    /// Whether this recipient is one of those that it names.
+    /// Whether it matches the recipient.
     pub fn covers(&self, recipient: &Recipient) -> bool {
         match self {
             Self::Address(address) => address.same_mailbox(recipient),
@@ -50,37 +50,37 @@ impl Allowed {
     }
 }
 
-/// Whether a mail server may take a local part for an address elsewhere: `victim%evil.org` and
-/// `evil.org!victim` (Postfix's `allow_percent_hack` and `swap_bangpath`, both on by default), or
-/// for a file or program (what Exim's default configuration refuses).
+/// Whether a mail server may interpret a local part as another address (`victim%evil.org` and
+/// `evil.org!victim`: Postfix's `allow_percent_hack` and `swap_bangpath`, both on by default), or as
+/// a file or program (rejected by Exim's default configuration).
 fn may_be_forwarded(local: &str) -> bool {
     local.contains(['%', '!', '/', '|', '@', ':', '"', '\\'])
 }
 
-/// Who is told of what: the part of the configuration that turns an event into deliveries.
+/// The rules that turn an event into deliveries, from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routes {
     /// `smtp.enable`.
     pub enabled: bool,
-    /// What happens while it is off.
+    /// How deliveries are handled while it is false.
     pub disabled: Disabled,
-    /// Who is told when the event names nobody.
+    /// Recipients of events that name none.
     pub default_to: Vec<Recipient>,
-    /// Who may be told; empty means anybody.
+    /// Allowed recipients; empty means all.
     pub allowed: Vec<Allowed>,
     /// Whether success mails are sent.
     pub on_success: bool,
     /// Whether failure mails are sent.
     pub on_failure: bool,
-    /// After which age a mail is not sent any more.
+    /// TTL of mails whose event sets none.
     pub expire_after: Duration,
-    /// The right part of Message-IDs: the domain of `from`.
+    /// Domain of Message-IDs: that of `from`.
     pub message_id_domain: String,
-    /// How long mails wait for small copies of their pictures; none when they do not.
+    /// How long mails wait for their thumbnails; `None` means not at all.
     pub picture_wait: Option<Duration>,
 }
 
-/// What an event owes, and to whom.
+/// Recipients and kind of the mails of an event.
 struct Owed<'a> {
     to: &'a [Recipient],
     kind: MailKind,
@@ -97,7 +97,7 @@ impl Routes {
     /// Plans one delivery for each recipient of the event.
     ///
     /// # Errors
-    /// When neither the event nor the configuration names a recipient; a message must name its own.
+    /// If neither the event nor the configuration names a recipient. Messages must name their own.
     pub fn plan(&self, event: &Event, now: Timestamp) -> Result<Vec<Delivery>, NoRecipient> {
         let owed = match event {
             Event::Job(job) => self.owed_for_job(job),
@@ -148,8 +148,7 @@ impl Routes {
         }
     }
 
-    /// Until when these deliveries of an event wait for small copies of its pictures; none when
-    /// they do not.
+    /// How long these deliveries of an event wait for its thumbnails; `None` means not at all.
     pub fn thumbnails_until(
         &self,
         event: &Event,
@@ -170,7 +169,7 @@ impl Routes {
             .map(|wait| now.after(wait))
     }
 
-    /// Whether this recipient may be mailed at all.
+    /// Whether mails to this recipient are allowed.
     pub fn allows(&self, recipient: &Recipient) -> bool {
         self.allowed.is_empty() || self.allowed.iter().any(|rule| rule.covers(recipient))
     }

@@ -1,4 +1,4 @@
-//! One try on one server, and what follows from it.
+//! Attempts: one try on one server, its result, and the outcome for the delivery.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::named::named;
 use super::{DeadReason, SuppressReason, Timestamp};
 
-/// What logs and the status page call a mail server: `smtp.name`, or its host.
+/// The name of a mail server in logs and on the status page: `smtp.name`, or its host.
 pub type ServerName = std::sync::Arc<str>;
 
 named! {
-    /// The step of a transmission at which something happened.
+    /// The step of a transmission.
     Stage {
-        /// Looking the host up.
+        /// Resolving the host name.
         Dns = "dns",
         /// Opening the TCP connection.
         Connect = "connect",
@@ -25,76 +25,79 @@ named! {
         Ehlo = "ehlo",
         /// STARTTLS.
         Starttls = "starttls",
-        /// Logging in.
+        /// Authentication.
         Auth = "auth",
         /// MAIL FROM.
         Mail = "mail",
         /// RCPT TO.
         Rcpt = "rcpt",
-        /// DATA, up to and without the final dot.
+        /// DATA, before the final dot.
         Data = "data",
-        /// After the final dot, waiting for the answer.
+        /// Waiting for the reply to the final dot.
         Dot = "dot",
         /// RSET between two mails.
         Rset = "rset",
         /// QUIT.
         Quit = "quit",
-        /// An HTTP call to a mail service.
+        /// An HTTP request to a mail service.
         Api = "api",
-        /// Before any server was asked: composing the mail.
+        /// Composing the mail, before any server is contacted.
         Compose = "compose",
     }
 }
 
-/// A server's answer: code, enhanced code (RFC 3463) and text, the lines joined by `\n`.
+/// A server's reply: code, enhanced code (RFC 3463) and text, with lines joined by `\n`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// The three-digit code (RFC 5321 §4.2), or the HTTP status of an API.
     pub code: u16,
-    /// The enhanced code as `5.7.1`, when the answer had one.
+    /// The enhanced code, such as `5.7.1`, if there is one.
     pub enhanced: Option<String>,
-    /// The words, at most 1,000 characters, control characters removed.
+    /// The text, at most 1,000 characters, without control characters.
     pub text: String,
 }
 
-/// The fewest characters of a text that is hidden in a server's answer.
+/// Minimum length of a secret that is masked in a server's reply, in bytes.
 const SHORTEST_SECRET: usize = 4;
 
-/// A mail that a server has taken.
+/// Confirmation that a server accepted a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The server's words after the final dot.
+    /// The server's reply to the final dot.
     pub reply: Reply,
 }
 
-/// What a failed try means: the same mail again? another server now? whose fault?
+/// What a failed attempt means for the mail, for other servers and for the circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The mail or its recipient is refused for good: dead, no other server.
+    /// The mail or its recipient was permanently rejected: the delivery is dead, no other server is
+    /// tried.
     Rejected,
-    /// This server will never take the mail, but another may: the next one now, and dead when none
-    /// is left. The server itself is well.
+    /// This server permanently rejects the mail, another one may accept it: the next server is tried
+    /// now, and the delivery is dead if none is left. The circuit breaker is unaffected.
     RejectedHere,
-    /// The mail is larger than this server takes: less of it may go there at once, another server
-    /// may take the whole. The server itself is well.
+    /// The mail exceeds the size limit of this server: a smaller version can be sent at once, or
+    /// another server may accept it. The circuit breaker is unaffected.
     TooLarge,
-    /// The server cannot take it now: another server now, this one again later.
+    /// The server cannot accept the mail now: another server is tried now, this one again later.
     Unavailable {
-        /// How long the server asked us to wait.
+        /// The delay that the server asked for.
         retry_after: Option<Duration>,
-        /// Whether the whole server is meant (421, quota, no connection), not just this mail; then
+        /// Whether the whole server is affected (421, quota, no connection), not only this mail. Then
         /// the mail's attempts are not used up.
         server_wide: bool,
     },
-    /// The server puts this mail off and another would only do the same (greylisting): the same
-    /// server again later, no other one now.
+    /// The server defers this mail, and another one would do the same (greylisting): the same server
+    /// is tried again later, no other one now.
     Deferred {
-        /// How long the server wants us to wait.
+        /// The delay that the server asked for.
         retry_after: Option<Duration>,
     },
-    /// Login, sender or TLS is set up wrongly: another server now, this one after a long pause.
+    /// Login, sender or TLS is misconfigured: another server is tried now, this one after a long
+    /// pause.
     Misconfigured,
-    /// The link broke after the final dot: it may have been taken, so never another server at once.
+    /// The connection was lost after the final dot. The mail may have been accepted, so no other
+    /// server is tried at once.
     Uncertain,
 }
 
@@ -113,29 +116,29 @@ impl FailureKind {
     }
 }
 
-/// Why a server refused, and what to do about it, in the operator's language.
+/// The cause of a failure and what to do about it, in the operator's language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// What went wrong.
+    /// The cause.
     pub cause: String,
-    /// What to do.
+    /// Advice for the operator.
     pub advice: String,
 }
 
-/// What one try on one server came to when it did not succeed. Data, not a program error.
+/// A failed attempt on one server. Data, not a program error.
 ///
-/// Its text is what logs say: the step, the sentence, then cause and advice where they are known.
+/// Displayed in logs as the step, the detail, and cause and advice if they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What it means for the mail and the server.
     pub kind: FailureKind,
-    /// The step at which it happened.
+    /// The step that failed.
     pub stage: Stage,
-    /// The server's answer, when there was one.
+    /// The server's reply, if there was one.
     pub reply: Option<Reply>,
-    /// One sentence for the operator, without secrets and full addresses.
+    /// A sentence for the operator, without secrets and full addresses.
     pub detail: String,
-    /// Cause and advice, where the table of replies knows them.
+    /// Cause and advice, if the table of replies has them.
     pub explanation: Option<Explanation>,
 }
 
@@ -151,19 +154,19 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What one try came to.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// The server has taken the mail.
+    /// The server accepted the mail.
     Sent(Receipt),
-    /// It has not, or nobody knows.
+    /// It did not, or the result is unknown.
     Failed(Failure),
 }
 
 impl AttemptResult {
-    /// Puts `***` in the place of these texts: a server may repeat the mail's subject in its
-    /// answer, and an answer is stored and logged. Texts of fewer than four characters stay,
-    /// because every number would have them.
+    /// Replaces these secrets with `***`: a server may repeat the subject in its reply, which is
+    /// stored and logged. Secrets of fewer than four bytes are not masked, because they occur in
+    /// ordinary numbers.
     pub fn hide(&mut self, secrets: &[String]) {
         let (reply, detail) = match self {
             Self::Sent(receipt) => (Some(&mut receipt.reply), None),
@@ -183,24 +186,25 @@ impl AttemptResult {
     }
 }
 
-/// One try of one delivery on one server.
+/// One attempt to send a delivery through one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The delivery's attempt number, from 1; tries on several servers within one attempt share it.
+    /// The attempt number of the delivery, from 1. Tries on several servers within one attempt share
+    /// it.
     pub number: u32,
     /// The server.
     pub server: ServerName,
-    /// When it began.
+    /// When it started.
     pub at: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// What it came to.
+    /// Its result.
     pub result: AttemptResult,
 }
 
 impl Attempt {
-    /// Whether the server counts it as a mail: it was taken, or refused or lost once its sender had
-    /// been named. What failed earlier, at the login for example, counts against no limit of mails.
+    /// Whether the server counts it against its sending limits: the mail was accepted, or failed at
+    /// MAIL FROM or later. An earlier failure, such as a refused login, does not count.
     pub const fn is_counted_by_the_server(&self) -> bool {
         match &self.result {
             AttemptResult::Sent(_) => true,
@@ -212,25 +216,26 @@ impl Attempt {
     }
 }
 
-/// The verdict over a lease.
+/// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// A server has taken it.
+    /// A server accepted it.
     Sent,
-    /// Try again.
+    /// It is retried.
     RetryAt {
-        /// Not before this moment.
+        /// The earliest time.
         at: Timestamp,
-        /// Whether this attempt uses up one of `retry.max_attempts`; server-wide troubles do not.
+        /// Whether this attempt counts against `retry.max_attempts`; server-wide failures do not.
         counted: bool,
-        /// The server that may already have the mail and must be asked first (after `Uncertain`).
+        /// The server that may already have the mail and must be tried first (after `Uncertain`).
         preferred_server: Option<ServerName>,
     },
-    /// Given up.
+    /// It is given up.
     Dead(DeadReason),
-    /// Not to be sent any more, because of rules that have changed since it was accepted.
+    /// It is no longer to be sent, because rules have changed since it was accepted.
     Suppressed(SuppressReason),
-    /// Claimed, but sending never began: back into the queue, the attempt not counted.
+    /// It was claimed, but sending did not start: it returns to the queue, and the attempt does not
+    /// count.
     Released,
 }
 

@@ -1,4 +1,4 @@
-//! What we owe one recipient, and the states that it passes through.
+//! Deliveries: one mail to one recipient, and its states.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use super::named::named;
 use super::uuid_v7::uuid_v7;
 use super::{EventId, MailKind, Recipient, Timestamp};
 
-/// The name of a delivery: a UUIDv7, so that later ones sort after earlier ones.
+/// The ID of a delivery: a UUIDv7, so that IDs sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(pub Uuid);
 
 impl DeliveryId {
-    /// A new name whose leading bits are `now`.
+    /// Generates an ID whose leading bits are `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(uuid_v7(now))
     }
@@ -37,10 +37,9 @@ impl FromStr for DeliveryId {
 }
 
 named! {
-    /// In which lane a delivery waits; `urgent` goes first.
+    /// The priority of a delivery.
     Lane {
-        /// What `/v1/messages` takes, codes and links first of all: somebody is waiting at a
-        /// screen.
+        /// Messages of `/v1/messages`, sent first: a reader is waiting for the code or link.
         Urgent = "urgent",
         /// Job mails.
         Normal = "normal",
@@ -48,21 +47,20 @@ named! {
 }
 
 named! {
-    /// Where a delivery stands. Its accepted number is always the sum over these six
-    /// (conservation).
+    /// The state of a delivery. The numbers in the six states always add up to the number of
+    /// accepted deliveries (conservation).
     State {
-        /// Waits until `due_at`; nobody holds it.
+        /// Waits until `due_at`; not leased.
         Queued = "queued",
-        /// One dispatch task holds the lease until `due_at`.
+        /// Leased by one dispatch task until `due_at`.
         Sending = "sending",
-        /// A server has taken the mail. Final.
+        /// A server accepted the mail. Final.
         Sent = "sent",
-        /// Given up; the reason says why. Final unless retried by hand.
+        /// Given up, for a [`DeadReason`]. Final unless the operator retries it.
         Dead = "dead",
-        /// Not to be sent: decided at intake, or because the recipient is not allowed any more.
-        /// Final.
+        /// Not to be sent: decided at intake, or because the recipient is no longer allowed. Final.
         Suppressed = "suppressed",
-        /// Taken back by hand. Final unless retried by hand.
+        /// Cancelled by the operator. Final unless the operator retries it.
         Cancelled = "cancelled",
     }
 }
@@ -70,11 +68,11 @@ named! {
 named! {
     /// Why a delivery is dead.
     DeadReason {
-        /// The mail or its recipient was refused for good.
+        /// The mail or its recipient was permanently rejected.
         Rejected = "rejected",
         /// All attempts are used up.
         Attempts = "attempts",
-        /// It grew older than `retry.expire_after`, or than a message's own `expires_in`.
+        /// It is older than `retry.expire_after`, or than a message's `expires_in`.
         Expired = "expired",
         /// The mail could not be rendered.
         Unrenderable = "unrenderable",
@@ -82,46 +80,45 @@ named! {
 }
 
 named! {
-    /// Why a delivery is not to be sent.
+    /// Why a delivery is suppressed.
     SuppressReason {
         /// `smtp.enable` is false and `email.disabled` is "drop".
         Disabled = "disabled",
         /// This kind of mail is turned off (`email.on_success`, `email.on_failure`).
         KindOff = "kind_off",
-        /// `email.allowed_recipients` leaves the recipient out.
+        /// `email.allowed_recipients` does not cover the recipient.
         NotAllowed = "not_allowed",
     }
 }
 
-/// What intake decided for one recipient.
+/// The decision of intake for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// To be sent, not before the given moment.
+    /// Send, not before this time.
     Send(Timestamp),
-    /// Recorded, never sent.
+    /// Record, but do not send.
     Suppress(SuppressReason),
 }
 
-/// What we owe one recipient of one event, as planned at intake.
+/// One mail for one recipient of an event, as planned at intake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its name.
+    /// Its ID.
     pub id: DeliveryId,
-    /// The event that it tells of.
+    /// The event that it reports.
     pub event: EventId,
-    /// Where the mail goes.
+    /// The recipient.
     pub recipient: Recipient,
-    /// Which mail.
+    /// The kind of mail.
     pub kind: MailKind,
-    /// In which lane it waits.
+    /// Its priority.
     pub lane: Lane,
-    /// Whether it is sent, and when at the earliest.
+    /// Whether it is sent, and the earliest time.
     pub plan: Plan,
-    /// After this moment it is not sent any more.
+    /// When it expires; it is not sent afterwards.
     pub expires_at: Timestamp,
-    /// When it was accepted; the mail's Date.
+    /// When it was accepted: the mail's Date.
     pub created_at: Timestamp,
-    /// Its Message-ID without angle brackets; fixed here, so that every attempt on every server
-    /// carries the same one.
+    /// Its Message-ID without angle brackets, the same for every attempt on every server.
     pub message_id: String,
 }

@@ -1,6 +1,6 @@
-//! Spans of time as people write them: `30s`, `10m`, `1h30m`, `2d`.
+//! Durations as text: `30s`, `10m`, `1h30m`, `2d`.
 
-/// Units in one or two letters, in milliseconds.
+/// Units of one or two letters, in milliseconds.
 pub(crate) const SPANS: [(&str, u64); 6] = [
     ("ms", 1),
     ("s", 1_000),
@@ -9,7 +9,7 @@ pub(crate) const SPANS: [(&str, u64); 6] = [
     ("d", 86_400_000),
     ("w", 604_800_000),
 ];
-/// The same in words.
+/// Units as words, in milliseconds.
 pub(crate) const LONG_SPANS: [(&str, u64); 4] = [
     ("sec", 1_000),
     ("min", 60_000),
@@ -17,7 +17,7 @@ pub(crate) const LONG_SPANS: [(&str, u64); 4] = [
     ("day", 86_400_000),
 ];
 
-/// Reads `30s`, `1h30m`, `2 d` or a bare number of seconds, into milliseconds.
+/// Parses `30s`, `1h30m`, `2 d` or a bare number of seconds, to milliseconds.
 pub(crate) fn span_ms(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     if let Ok(seconds) = rest.parse::<u64>() {
@@ -44,7 +44,7 @@ pub(crate) fn span_ms(text: &str) -> Option<u64> {
     total
 }
 
-/// The digits that a text begins with, and what follows them after blanks.
+/// Splits a text into its leading number and the rest without leading blanks.
 pub(crate) fn leading_number(text: &str) -> Option<(u64, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -53,7 +53,7 @@ pub(crate) fn leading_number(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, rest.trim_start()))
 }
 
-/// Writes milliseconds in the largest unit that fits evenly, weeks excepted.
+/// Formats milliseconds in the largest unit that divides them, up to days.
 pub(crate) fn show_span(ms: u64) -> String {
     let days_and_less = SPANS.iter().rev().filter(|(name, _)| *name != "w");
     let (name, factor) = days_and_less
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn durations_are_parsed_in_every_notation() {
         for (text, ms) in [
             ("500ms", 500),
             ("30s", 30_000),

@@ -1,8 +1,8 @@
 //! HTML tokens, produced by `html5gum`, which follows the WHATWG algorithm as browsers do.
 //!
 //! The HTML policy, the text conversion and the linter all read HTML through this module, so that
-//! they agree and none sees a tag where another sees text. No tree is built: time and memory are linear in
-//! the input.
+//! they agree and none sees a tag where another sees text. No tree is built: time and memory are
+//! linear in the input.
 
 use std::convert::Infallible;
 
@@ -105,7 +105,7 @@ pub(crate) fn pieces(html: &str) -> Vec<Piece> {
     };
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(
         |event: CallbackEvent<'_>, span: Span<usize>| {
-            reader.take(&event, span.start);
+            reader.token(&event, span.start);
             None
         },
     );
@@ -146,16 +146,14 @@ impl Reader<'_> {
         });
     }
 
-    fn take(&mut self, event: &CallbackEvent<'_>, at: usize) {
+    fn token(&mut self, event: &CallbackEvent<'_>, at: usize) {
         match event {
             CallbackEvent::OpenStartTag { name } => {
-                self.tag = Some((
-                    at,
-                    Tag {
-                        name: text(name),
-                        attributes: Vec::new(),
-                    },
-                ));
+                let tag = Tag {
+                    name: text(name),
+                    attributes: Vec::new(),
+                };
+                self.tag = Some((at, tag));
             }
             CallbackEvent::AttributeName { name } => {
                 // Attributes of a closing tag are allowed and ignored.
@@ -189,27 +187,24 @@ impl Reader<'_> {
                 );
                 self.push(at, what);
             }
-            CallbackEvent::Comment { value } => {
-                let declaration = std::mem::take(&mut self.declaration);
-                // The tokenizer reports no error when the input ends within one of these.
-                if declaration && !self.html.get(at..).is_some_and(|rest| rest.contains('>')) {
-                    self.push(at, What::Unfinished("a declaration".to_owned()));
-                }
-                self.push(
-                    at,
-                    if declaration {
-                        What::Declaration(text(value))
-                    } else {
-                        What::Comment(text(value))
-                    },
-                );
-            }
+            CallbackEvent::Comment { value } => self.comment(text(value), at),
             CallbackEvent::Doctype { .. } => {}
-            CallbackEvent::Error(error) => self.fault(*error, at),
+            CallbackEvent::Error(error) => self.error(*error, at),
         }
     }
 
-    fn fault(&mut self, error: Error, at: usize) {
+    fn comment(&mut self, text: String, at: usize) {
+        if !std::mem::take(&mut self.declaration) {
+            return self.push(at, What::Comment(text));
+        }
+        // The tokenizer reports no error when the input ends within a declaration.
+        if !self.html.get(at..).is_some_and(|rest| rest.contains('>')) {
+            self.push(at, What::Unfinished("a declaration".to_owned()));
+        }
+        self.push(at, What::Declaration(text));
+    }
+
+    fn error(&mut self, error: Error, at: usize) {
         let what = match error {
             Error::EofInTag | Error::EofBeforeTagName => What::Unfinished("a tag".to_owned()),
             Error::EofInComment | Error::EofInCdata | Error::EofInScriptHtmlCommentLikeText => {

@@ -1,18 +1,18 @@
-//! JSON from producers, read although a character in it cannot be decoded.
+//! Parses JSON from producers, including texts with characters that cannot be decoded.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Reads JSON. Bytes that are not UTF-8 and surrogates without their other half (`\ud83d`) become
-/// U+FFFD: a mail with one wrong character is better than none. A byte order mark is passed over
-/// (RFC 8259 §8.1). At most 127 levels deep.
+/// Parses JSON, nested at most 127 levels deep. Invalid UTF-8 and unpaired surrogates (`\ud83d`)
+/// become U+FFFD: a mail with one wrong character is better than none. A byte order mark is ignored
+/// (RFC 8259 §8.1).
 ///
 /// # Errors
-/// When it is not JSON otherwise either.
+/// If it is not JSON even after these replacements.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    // Nearly every text is sound, and is looked through once.
+    // Nearly all texts are valid and are read only once.
     serde_json::from_slice(bytes).or_else(|error| {
         let text = String::from_utf8_lossy(bytes);
         let mended = mend_surrogates(&text);
@@ -25,7 +25,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// The text with `\ufffd` in the place of each surrogate escape that is not part of a pair.
+/// Replaces surrogate escapes that are not part of a pair with `\ufffd`.
 fn mend_surrogates(text: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let (mut copied, mut at) = (0, 0);
@@ -43,7 +43,7 @@ fn mend_surrogates(text: &str) -> Cow<'_, str> {
                 at += 6;
                 copied = at;
             }
-            // Any other escape, `\\` among them, has at least two characters.
+            // Any other escape, including `\\`, has at least two characters.
             (None, _) => at += 2,
         }
     }
@@ -54,7 +54,7 @@ fn mend_surrogates(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// The surrogate escape (`\u` and four hex digits) that begins at `at`.
+/// The surrogate escape (`\u` and four hex digits) at `at`.
 fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?;
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?)
@@ -71,7 +71,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_cannot_be_decoded_is_replaced_and_nothing_else() {
+    fn only_undecodable_characters_are_replaced() {
         for (text, wanted) in [
             (&br#""a cat \ud83d""#[..], json!("a cat \u{FFFD}")),
             (

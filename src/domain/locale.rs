@@ -1,11 +1,11 @@
-//! The languages that mails and messages to the operator are written in.
+//! Languages of mails and of messages to the operator.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A language of the mails: simplified Chinese or English.
+/// A language: simplified Chinese or English.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Locale {
     /// Simplified Chinese, the default.
@@ -33,7 +33,7 @@ impl fmt::Display for Locale {
     }
 }
 
-/// What was found is not a language that the mails are written in.
+/// The text is not a supported language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a known language; write \"zh-CN\" or \"en\"")]
 pub struct UnknownLocale;
@@ -41,8 +41,7 @@ pub struct UnknownLocale;
 impl FromStr for Locale {
     type Err = UnknownLocale;
 
-    /// Takes the tag in any case, with `-` or `_`, and any region of either language (`zh_CN`,
-    /// `zh`, `en-GB`).
+    /// Parses a tag in any case, with `-` or `_`, and with any region (`zh_CN`, `zh`, `en-GB`).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let language = text.split(['-', '_', '.']).next().unwrap_or_default();
         if language.eq_ignore_ascii_case("zh") {

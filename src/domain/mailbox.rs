@@ -1,4 +1,4 @@
-//! Mailboxes (`Name <address>`) and lists of them, read as RFC 5322 §3.4 writes them: quoted names,
+//! Mailboxes (`Name <address>`) and lists of them in the syntax of RFC 5322 §3.4: quoted names,
 //! comments and groups.
 
 use std::collections::HashSet;
@@ -6,25 +6,25 @@ use std::str::FromStr;
 
 use super::{AddressError, Recipient};
 
-/// What separates the entries of a list, in half and full width.
+/// Separators of list entries, in half and full width.
 const SEPARATORS: [char; 5] = [',', ';', '，', '；', '、'];
-/// The most characters of a name.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 200;
 
-/// An address and, where one was given, the name to show for it.
+/// An address with an optional display name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox {
-    /// The name that the reader sees; no control characters, at most 200 characters.
+    /// The display name, at most 200 characters, without control characters.
     pub name: Option<String>,
     /// The address.
     pub address: Recipient,
 }
 
 impl Mailbox {
-    /// Reads `address`, `Name <address>` or `address (comment)`; the name may be quoted.
+    /// Parses `address`, `Name <address>` or `address (comment)`. The name may be quoted.
     ///
     /// # Errors
-    /// Says which rule the text breaks.
+    /// The rule that the text violates.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         if text.chars().any(is_line_end) {
@@ -52,10 +52,10 @@ impl Mailbox {
         .with_name(Some(&phrase(name)))
     }
 
-    /// The same address with another name; an empty one removes the name.
+    /// Replaces the name; an empty one removes it.
     ///
     /// # Errors
-    /// When the name has control characters (line breaks could forge headers) or more than 200
+    /// If the name has control characters (line breaks could inject headers) or more than 200
     /// characters.
     pub fn with_name(mut self, name: Option<&str>) -> Result<Self, AddressError> {
         self.name = name
@@ -70,24 +70,24 @@ impl Mailbox {
     }
 }
 
-/// An address list, read entry by entry, so that a malformed entry does not hide the others.
+/// An address list, parsed entry by entry, so that an invalid entry does not affect the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressList {
-    /// The mailboxes in order, each address once (without regard to case).
+    /// The mailboxes in order, without duplicates (ignoring case).
     pub mailboxes: Vec<Mailbox>,
-    /// The position (from 0) and fault of each entry that is no address.
+    /// The position (from 0) and fault of each invalid entry.
     pub faults: Vec<(usize, AddressError)>,
 }
 
 impl AddressList {
-    /// Reads a list as RFC 5322 §3.4 writes it, groups included. Semicolons and the full-width `，`
-    /// `；` `、` separate as well, outside quotes and comments. A line end anywhere but at the ends
-    /// makes the whole list a fault.
+    /// Parses a list in the syntax of RFC 5322 §3.4, including groups. Outside quotes and comments,
+    /// semicolons and the full-width `，` `；` `、` are separators, too. A line break within the list
+    /// makes it one fault.
     pub fn read(text: &str) -> Self {
         Self::read_all([text])
     }
 
-    /// Reads several lists as one, as the items of an array.
+    /// Parses several lists as one, such as the items of an array.
     pub fn read_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut list = Self::default();
         let mut known = HashSet::new();
@@ -113,7 +113,7 @@ impl AddressList {
         list
     }
 
-    /// The addresses, when every entry is one.
+    /// The addresses, if all entries are valid.
     ///
     /// # Errors
     /// The faults.
@@ -130,13 +130,13 @@ impl AddressList {
     }
 }
 
-/// Whether a character ends a line or is a control character: none belongs into an address or a
-/// name.
+/// Whether a character is a line break or another control character, which addresses and names
+/// cannot contain.
 pub(crate) fn is_line_end(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Follows quotes, comments and angle brackets through a text.
+/// Tracks quotes, comments and angle brackets while a text is scanned.
 #[derive(Debug, Default)]
 struct Scan {
     quoted: bool,
@@ -146,7 +146,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Takes the next character and says whether it stands outside all of them.
+    /// Consumes a character; returns whether it is outside all of them.
     fn step(&mut self, c: char) -> bool {
         if std::mem::take(&mut self.escaped) {
             return false;
@@ -170,22 +170,22 @@ impl Scan {
     }
 }
 
-/// Parsing accepts everything that a mailbox may consist of; therefore it is here.
+/// Parses everything that a mailbox may consist of, and keeps the address.
 impl Recipient {
-    /// Reads one address; `Name <address>` and `address (comment)` are accepted, and the name is
+    /// Parses one address. `Name <address>` and `address (comment)` are accepted; the name is
     /// dropped.
     ///
     /// # Errors
-    /// Says which rule the text breaks; the text itself is never repeated.
+    /// The rule that the text violates. The error does not contain the text.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         Mailbox::parse(text).map(|mailbox| mailbox.address)
     }
 
-    /// Reads an address list in which every entry must be right; see [`AddressList`] for lists that
-    /// may have faults.
+    /// Parses an address list whose entries must all be valid; see [`AddressList`] for lists with
+    /// faults.
     ///
     /// # Errors
-    /// The position (from 0) and fault of each entry that is no address.
+    /// The position (from 0) and fault of each invalid entry.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, Vec<(usize, AddressError)>> {
         AddressList::read(text).recipients()
     }
@@ -207,8 +207,7 @@ impl TryFrom<String> for Recipient {
     }
 }
 
-/// The entries of a list that are not blank. A group's name (`Team: a@x.org, b@x.org;`) is not an
-/// entry.
+/// The non-blank entries of a list. The name of a group (`Team: a@x.org, b@x.org;`) is not an entry.
 fn entries(text: &str) -> Vec<&str> {
     let last_end = text.rfind([';', '；']).unwrap_or(0);
     let (mut list, mut start, mut scan, mut may_be_name) = (Vec::new(), 0, Scan::default(), true);
@@ -228,7 +227,7 @@ fn entries(text: &str) -> Vec<&str> {
     }
     let rest = text.get(start..).unwrap_or_default();
     if scan.is_open() {
-        // A quote or comment that never ends: only its own entry is lost.
+        // An unclosed quote or comment invalidates only its own entry.
         list.extend(rest.split(SEPARATORS));
     } else {
         list.push(rest);
@@ -237,7 +236,7 @@ fn entries(text: &str) -> Vec<&str> {
     list
 }
 
-/// Where the angle bracket before the address stands.
+/// The position of the angle bracket before the address.
 fn angle(text: &str) -> Option<usize> {
     let mut scan = Scan::default();
     text.char_indices()
@@ -245,7 +244,7 @@ fn angle(text: &str) -> Option<usize> {
         .map(|(at, _)| at)
 }
 
-/// The text without comments, which may be nested (RFC 5322 §3.2.2).
+/// Removes comments, which may be nested (RFC 5322 §3.2.2).
 fn without_comments(text: &str) -> Result<String, AddressError> {
     let mut scan = Scan::default();
     let mut plain = String::with_capacity(text.len());
@@ -263,8 +262,8 @@ fn without_comments(text: &str) -> Result<String, AddressError> {
     }
 }
 
-/// A display name as people see it: quoted strings without their quotes and backslashes (RFC 5322
-/// §3.2.4), anything else as it is written.
+/// Decodes a display name: quoted strings lose their quotes and backslashes (RFC 5322 §3.2.4),
+/// anything else is unchanged.
 fn phrase(text: &str) -> String {
     let text = text.trim();
     let mut words = String::with_capacity(text.len());
@@ -274,7 +273,7 @@ fn phrase(text: &str) -> String {
             '"' => quoted = !quoted,
             '\\' if quoted => words.extend(chars.next()),
             _ if quoted || c.is_whitespace() => words.push(c),
-            // Not all of it is quoted: quotes are part of such a name.
+            // Only partly quoted: the quotes belong to the name.
             _ => return text.to_owned(),
         }
     }
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_entry_leaves_the_others() {
+    fn invalid_entry_does_not_affect_the_others() {
         let found = |text| read(text);
         assert_eq!(
             found("ok@x.org, bad, c@x.org"),
@@ -351,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_once_and_only_once() {
+    fn display_names_are_decoded_once() {
         for (text, name) in [
             ("绘影 <me@qq.com>", Some("绘影")),
             ("\"Al \\\"Boss\\\" B\" <a@b.cd>", Some("Al \"Boss\" B")),

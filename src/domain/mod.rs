@@ -1,8 +1,8 @@
-//! The words of the house: what an event, a delivery, a mail and an attempt are.
+//! The values of the domain: events, deliveries, mails, attempts.
 //!
-//! Values only: nothing here does I/O, asks the time or knows another room. Everything that enters
-//! is parsed into these types at the door, so that inside a [`Recipient`] is always an address that
-//! can be mailed to and a [`Timestamp`] always a time.
+//! Nothing here does I/O, reads a clock or depends on another module. Input is parsed into these
+//! types when it arrives, so a [`Recipient`] is always a valid address and a [`Timestamp`] a valid
+//! time.
 
 pub mod attempt;
 pub mod delivery;

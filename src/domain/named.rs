@@ -1,6 +1,6 @@
 //! Enums whose values have names.
 
-/// Defines an enum whose variants each have one name, the same in JSON, SQL, metrics and logs.
+/// Defines an enum whose variants have a name that is used in JSON, SQL, metrics and logs.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
@@ -8,15 +8,15 @@ macro_rules! named {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
-            /// Every value, in the order of the definition.
+            /// All values, in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The one name that stands for this value everywhere.
+            /// The name of the value.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            /// The value with this name, if there is one.
+            /// The value with this name.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == name)
             }

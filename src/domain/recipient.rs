@@ -1,24 +1,24 @@
-//! Mail addresses, parsed once: [`Recipient`] is where a mail goes.
+//! Email addresses.
 
 use std::fmt;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
-/// The most octets that an address may have (RFC 5321 §4.5.3.1.3, less the angle brackets).
+/// Maximum length of an address, in octets (RFC 5321 §4.5.3.1.3, without the angle brackets).
 const MAX_ADDRESS: usize = 254;
-/// The most octets before the `@` (RFC 5321 §4.5.3.1.1).
+/// Maximum length of the local part, in octets (RFC 5321 §4.5.3.1.1).
 const MAX_LOCAL: usize = 64;
-/// The most octets after the `@` (RFC 5321 §4.5.3.1.2, and RFC 1035 §2.3.4).
+/// Maximum length of the domain, in octets (RFC 5321 §4.5.3.1.2, RFC 1035 §2.3.4).
 const MAX_DOMAIN: usize = 253;
 
-/// Why a text is not an address that we mail to.
+/// Why a text is not an acceptable address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("the address is empty; write it as name@example.com")]
     Empty,
-    /// There is no `@`, or nothing on one side of it.
+    /// The `@`, the local part or the domain is missing.
     #[error("an address needs a name, one @ and a domain, as in name@example.com")]
     Shape,
     /// A character that RFC 5321 allows only in quotes, or not at all.
@@ -26,13 +26,13 @@ pub enum AddressError {
         "the address has a character that is not allowed; write it as name@example.com, without blanks or quotes"
     )]
     Character,
-    /// A line end or another control character: it could add a header or a recipient.
+    /// A line break or another control character, which could inject a header or a recipient.
     #[error("line ends and control characters are not allowed in addresses")]
     LineEnd,
-    /// A source route (`@relay:user@example.com`), which asks a server to pass the mail on.
+    /// A source route (`@relay:user@example.com`), which asks a server to relay the mail.
     #[error("a route through another server is not allowed; write the address as name@example.com")]
     Route,
-    /// The part after the `@` is no domain name.
+    /// The part after the `@` is not a domain name.
     #[error("the part after the @ is not a domain name")]
     Domain,
     /// Longer than RFC 5321 allows.
@@ -42,17 +42,17 @@ pub enum AddressError {
     TooLong,
 }
 
-/// An address that a mail can be sent to: `local@domain`, the domain in ASCII form and lower case.
+/// The address of a recipient: `local@domain`, with the domain in ASCII and lower case.
 ///
-/// At most 254 octets, 64 before the `@` (RFC 5321 §4.5.3.1). The grammar is stricter than the
-/// standard's: no quoted local part, no address literal, no source route. A local part outside
-/// ASCII is kept in its composed form (NFC) and needs a server with SMTPUTF8 (RFC 6531).
+/// At most 254 octets, 64 of them before the `@` (RFC 5321 §4.5.3.1). The grammar is stricter than
+/// the standard: no quoted local part, no address literal, no source route. A local part outside
+/// ASCII is normalized to NFC and needs a server with SMTPUTF8 (RFC 6531).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Recipient(String);
 
 impl Recipient {
-    /// Reads an address without a name or comments around it.
+    /// Parses an address without name and comments.
     pub(super) fn bare(text: &str) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::Empty);
@@ -64,7 +64,7 @@ impl Recipient {
         if local.is_empty() || domain.is_empty() {
             return Err(AddressError::Shape);
         }
-        // RFC 6531 §3.1 and RFC 5198 §3: the same name has one form.
+        // Equal names have one form (RFC 6531 §3.1, RFC 5198 §3).
         let local = ComposingNormalizerBorrowed::new_nfc().normalize(local);
         check_local(&local)?;
         let domain = ascii_domain(domain)?;
@@ -80,12 +80,12 @@ impl Recipient {
         &self.0
     }
 
-    /// The part after the `@`, in ASCII and lower case.
+    /// The domain, in ASCII and lower case.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// The part before the `@`, as it was written.
+    /// The local part, as written.
     pub fn local(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(local, _)| local)
     }
@@ -95,21 +95,20 @@ impl Recipient {
         !self.0.is_ascii()
     }
 
-    /// Whether both name the same mailbox for our purposes: the same address without regard to
-    /// case.
+    /// Whether both addresses are equal, ignoring case.
     pub fn same_mailbox(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
     }
 
-    /// The address as logs may show it: `u***@example.com`.
+    /// The address for logs: `u***@example.com`.
     pub fn masked(&self) -> String {
         let first = self.0.chars().next().unwrap_or('*');
         format!("{first}***@{}", self.domain())
     }
 }
 
-/// RFC 5321's dot-string, with any character outside ASCII as RFC 6531 §3.3 allows it, unless it
-/// cannot be seen or could be taken for one of ASCII's special characters.
+/// Checks the dot-string of RFC 5321. Characters outside ASCII are allowed (RFC 6531 §3.3) unless
+/// they are invisible or resemble a special character of ASCII.
 fn check_local(local: &str) -> Result<(), AddressError> {
     let allowed = |c: char| {
         c.is_ascii_alphanumeric()
@@ -126,16 +125,17 @@ fn check_local(local: &str) -> Result<(), AddressError> {
     Ok(())
 }
 
-/// Whether a character outside ASCII may stand in an address: no control, blank, format or private
-/// character. The joiners U+200C and U+200D stay: Persian and the scripts of India need them.
+/// Whether a character outside ASCII is visible: not a control, white-space, format or private-use
+/// character. The joiners U+200C and U+200D are allowed, because Persian and Indic scripts need
+/// them.
 fn is_visible(c: char) -> bool {
     let hidden = matches!(u32::from(c), 0xAD | 0x61C | 0x180B..=0x180F | 0x200B | 0x200E..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFE00..=0xFE0F)
         || matches!(u32::from(c), 0x115F..=0x1160 | 0x3164 | 0xFFA0 | 0xFEFF | 0xFFF0..=0xFFFD | 0xFDD0..=0xFDEF | 0xE000..=0xF8FF | 0xE_0000..=0x10_FFFF);
     !hidden && !c.is_control() && !c.is_whitespace() && u32::from(c) & 0xFFFE != 0xFFFE
 }
 
-/// Whether a server that folds compatible characters (NFKC) would read a special character of
-/// ASCII, as `@` for `＠`.
+/// Whether a server that normalizes to NFKC would read a special character of ASCII, such as `@` for
+/// `＠`.
 fn resembles_special(c: char) -> bool {
     let mut buffer = [0; 4];
     let folded = ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut buffer));
@@ -167,7 +167,7 @@ impl fmt::Display for Recipient {
     }
 }
 
-/// Shows the masked form, so that a stray `{:?}` in a log gives no address away.
+/// Prints the masked form, so that a stray `{:?}` in a log does not leak the address.
 impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_with_or_without_a_name() {
+    fn address_is_parsed_with_or_without_a_name() {
         assert_eq!(
             Recipient::parse("User@Example.COM").unwrap().as_str(),
             "User@example.com"
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn local_parts_outside_ascii_keep_their_marks_and_have_one_form() {
+    fn local_parts_outside_ascii_are_normalized() {
         assert_eq!(
             Recipient::parse("संपर्क@डाटामेल.भारत").unwrap().as_str(),
             "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_forge_a_header_or_a_command_is_refused() {
+    fn invalid_and_dangerous_addresses_are_rejected() {
         for text in [
             "",
             "a",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_takes_half_and_full_width_commas_and_drops_doubles() {
+    fn list_accepts_fullwidth_commas_and_drops_duplicates() {
         let list = Recipient::parse_list("a@x.org，b@x.org, A@X.ORG;").unwrap();
         assert_eq!(
             list.iter().map(Recipient::as_str).collect::<Vec<_>>(),

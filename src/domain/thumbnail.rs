@@ -1,61 +1,59 @@
-//! Small copies of an event's pictures, made once and kept with the event, because the links to the
-//! pictures themselves die.
+//! Thumbnails of an event's images, created once and stored with the event, because image links
+//! expire.
 
 use serde::{Deserialize, Serialize};
 
 use super::named::named;
 
 named! {
-    /// Why a picture has no small copy. Says nothing about what stands behind an address: a
-    /// producer must not be able to look around by it.
+    /// Why an image has no thumbnail. Reveals nothing about the target of a URL, because producers
+    /// could use that to probe the network.
     MissingReason {
-        /// Its address is not one that may be fetched: not public, of an unknown name, or of a port
-        /// that is not a web server's.
+        /// Its URL may not be fetched: the address is not public, the name is unknown, or the port
+        /// is not allowed.
         NotAllowed = "not_allowed",
-        /// There is no such file below the folder that may be read.
+        /// No such file in the permitted directory.
         NoFile = "no_file",
-        /// Its server did not give it.
+        /// The server did not return it.
         Unavailable = "unavailable",
-        /// It has more bytes or pixels than are looked at, or takes more memory or time to decode
-        /// than allowed.
+        /// It exceeds a limit: bytes, pixels, or memory or time to decode it.
         TooLarge = "too_large",
-        /// It is no PNG, JPEG or WebP, or a broken one.
+        /// It is not a valid PNG, JPEG or WebP file.
         NotAPicture = "not_a_picture",
-        /// The mail had to go before it was there.
+        /// It was not ready when the mail was due.
         NoTime = "no_time",
-        /// There is no child process here that could decode it.
+        /// Decoding in a child process is unavailable.
         NoDecoder = "no_decoder",
-        /// It comes after those that a mail shows.
+        /// It is beyond the number of images that a mail shows.
         NotShown = "not_shown",
     }
 }
 
-/// A small copy of a picture: JPEG, upright, on white, without any data of the original's besides
-/// its pixels.
+/// A thumbnail: a JPEG file, upright, on a white background, without the metadata of the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thumbnail {
-    /// Pixels across, at most [`Thumbnail::MAX_WIDTH`].
+    /// Width in pixels, at most [`Thumbnail::MAX_WIDTH`].
     pub width: u32,
-    /// Pixels down, at most [`Thumbnail::MAX_HEIGHT`].
+    /// Height in pixels, at most [`Thumbnail::MAX_HEIGHT`].
     pub height: u32,
-    /// Whether it shows only the beginning of a very tall or very wide picture.
+    /// Whether it shows only the first part of a very tall or very wide image.
     pub partial: bool,
     /// The file, at most [`Thumbnail::MAX_BYTES`].
     pub jpeg: Vec<u8>,
 }
 
 impl Thumbnail {
-    /// The most pixels across.
+    /// Maximum width in pixels.
     pub const MAX_WIDTH: u32 = 560;
-    /// The most pixels down: what a mail shows of a tall picture, at twice its size for fine
+    /// Maximum height in pixels: twice what a mail shows of a tall image, for high-resolution
     /// screens.
     pub const MAX_HEIGHT: u32 = 1_120;
-    /// The most bytes of the file.
+    /// Maximum size of the file, in bytes.
     pub const MAX_BYTES: usize = 60_000;
-    /// The most pictures of one event that have one, for a mail shows no more.
+    /// Maximum number of thumbnails of one event; a mail shows no more images.
     pub const MAX_PER_EVENT: usize = 8;
 
-    /// Whether it has a size, and no more pixels and bytes than allowed.
+    /// Whether its dimensions and size are within the limits.
     pub fn is_within_bounds(&self) -> bool {
         (1..=Self::MAX_WIDTH).contains(&self.width)
             && (1..=Self::MAX_HEIGHT).contains(&self.height)
@@ -63,23 +61,23 @@ impl Thumbnail {
     }
 }
 
-/// What became of one picture of an event.
+/// The result for one image of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThumbnailResult {
-    /// Which picture of the event, from 0.
+    /// Index of the image in the event.
     pub place: usize,
-    /// The small copy, or why there is none.
+    /// The thumbnail, or why it is missing.
     pub result: Result<Thumbnail, MissingReason>,
 }
 
 named! {
-    /// How far the copying of a picture has come.
+    /// State of a thumbnail.
     ThumbnailState {
-        /// It is being fetched, or waits for it.
+        /// The image is being fetched or waits to be.
         Waiting = "waiting",
-        /// The small copy is kept with the event.
+        /// The thumbnail is stored with the event.
         Kept = "kept",
-        /// There is none; the reason says why.
+        /// There is none, for the recorded reason.
         None = "none",
     }
 }

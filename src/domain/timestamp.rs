@@ -1,4 +1,4 @@
-//! A moment in time.
+//! Timestamps.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment in milliseconds since the Unix epoch, UTC; text and JSON form is RFC 3339
+/// A time in milliseconds since the Unix epoch, UTC. As text and in JSON it is RFC 3339
 /// (`2026-01-01T00:00:09Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The last moment that RFC 3339 can write with a four-digit year.
+    /// The last time that RFC 3339 can represent with a four-digit year.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// Makes a moment of milliseconds since the Unix epoch, held inside the years 1970 to 9999.
+    /// Creates a timestamp from milliseconds since the Unix epoch, clamped to the years 1970 to 9999.
     pub const fn from_millis(millis: i64) -> Self {
         if millis < 0 {
             Self(0)
@@ -31,7 +31,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment `span` later, at most [`Timestamp::MAX`].
+    /// The time `span` later, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
@@ -44,19 +44,19 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
-    /// The moment `span` earlier, at least the epoch.
+    /// The time `span` earlier, at least the epoch.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self::from_millis(self.0.saturating_sub(millis))
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead, as it may after a clock was set back.
+    /// The time since `earlier`; zero if that is in the future, as after a clock was set back.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The same moment in the calendar library's type.
+    /// Converts to the type of the calendar library.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }

@@ -1,4 +1,4 @@
-//! Builds job events in a program; the fields are checked as those of a JSON event are.
+//! Builds job events in a program. Fields are validated like those of a JSON event.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::domain::{FieldError, JobEvent};
 
 /// A job event under construction: [`JobEvent::succeeded`], [`JobEvent::failed`].
 #[derive(Debug, Clone)]
-#[must_use = "an event is made by `build`"]
+#[must_use = "call `build`"]
 pub struct JobEventBuilder {
     fields: Map<String, Value>,
 }

@@ -1,74 +1,24 @@
-//! Reading one field of a producer's JSON: typed, bounded, and with every fault kept instead of
+//! Reads single fields of a producer's JSON, with types and limits. All errors are collected, not
 //! only the first.
 
 use serde_json::Value;
 
 use super::numbers::{fraction, integer, integer_text, moment, other_spelling, without_zone};
 use super::pointer::JsonPath;
+use super::text::{Controls, TextRule, has_controls, without_controls};
 use super::{FieldError, Link};
 use crate::domain::{Locale, Timestamp};
 
-/// The most faults, and the most warnings, that one answer lists.
+/// Maximum number of errors, and of warnings, in one response.
 const MAX_NOTES: usize = 100;
-/// The most characters of a producer's own field name that an answer repeats.
+/// Maximum length of a producer's field name in a response, in characters.
 pub(super) const MAX_SHOWN_NAME: usize = 64;
-/// The most fields of one object.
+/// Maximum number of fields in one object.
 pub(super) const MAX_FIELDS: usize = 10_000;
-/// How often one event has the nearest known name sought for an unknown one.
+/// Maximum number of searches for a similar known name, per event.
 const MAX_SEARCHES: usize = 20;
-/// What becomes of control characters in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Controls {
-    /// The text is a name: it is refused.
-    Refuse,
-    /// The text is one line: breaks and tabs become blanks, the rest goes.
-    OneLine,
-    /// The text may have lines: line feed and tab stay, the rest goes.
-    Lines,
-}
 
-/// The bounds of a text field.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TextRule {
-    max: usize,
-    unit: &'static str,
-    controls: Controls,
-}
-
-impl TextRule {
-    /// A name of at most `max` characters, refused when it has control characters.
-    pub(crate) const fn name(max: usize) -> Self {
-        Self {
-            max,
-            unit: "characters",
-            controls: Controls::Refuse,
-        }
-    }
-
-    /// One line of at most `max` characters.
-    pub(crate) const fn line(max: usize) -> Self {
-        Self {
-            max,
-            unit: "characters",
-            controls: Controls::OneLine,
-        }
-    }
-
-    /// Any number of lines, at most `max` bytes of UTF-8.
-    pub(crate) const fn lines(max: usize) -> Self {
-        Self {
-            max,
-            unit: "bytes",
-            controls: Controls::Lines,
-        }
-    }
-
-    fn fits(self, text: &str) -> bool {
-        text.len() <= self.max || (self.unit == "characters" && text.chars().count() <= self.max)
-    }
-}
-
-/// What the warnings of a request may cost.
+/// Limits the number and cost of a request's warnings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
     notes: usize,
@@ -85,7 +35,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// For all lines of a request together.
+    /// The budget for all lines of an NDJSON request together.
     #[cfg(feature = "server")]
     pub(crate) const LINES: Self = Self {
         notes: 10 * MAX_NOTES,
@@ -93,18 +43,18 @@ impl Budget {
     };
 }
 
-/// Reads fields and keeps what is wrong (`errors`) and what is odd (`warnings`).
+/// Reads fields and collects errors and warnings.
 #[derive(Debug, Default)]
 pub(crate) struct FieldReader {
     budget: Budget,
-    /// What makes the whole event unusable.
+    /// Why the event is invalid.
     pub(crate) errors: Vec<FieldError>,
-    /// What was left out or not understood without failing the event.
+    /// Values that were left out or not understood, although the event is valid.
     pub(crate) warnings: Vec<FieldError>,
 }
 
 impl FieldReader {
-    /// A reader whose warnings cost no more than what is left of `budget`.
+    /// Creates a reader whose warnings draw on `budget`.
     pub(crate) fn within(budget: Budget) -> Self {
         Self {
             budget,
@@ -112,26 +62,26 @@ impl FieldReader {
         }
     }
 
-    /// What is left of its budget.
-    pub(crate) fn left(&self) -> Budget {
+    /// The rest of the budget.
+    pub(crate) fn remaining_budget(&self) -> Budget {
         Budget {
             notes: self.budget.notes.saturating_sub(self.warnings.len()),
             ..self.budget
         }
     }
 
-    /// The nearest known name, while it is worth to be sought.
+    /// The known name most similar to `name`, while the budget allows a search.
     pub(super) fn nearest<'k>(&mut self, name: &str, known: &[&'k str]) -> Option<&'k str> {
         self.budget.searches = self.budget.searches.checked_sub(1)?;
         nearest(name, known)
     }
 
-    /// Whether another warning has a place.
-    fn has_room(&self) -> bool {
+    /// Whether the budget allows another warning.
+    fn can_warn(&self) -> bool {
         self.warnings.len() < MAX_NOTES.min(self.budget.notes)
     }
 
-    /// Notes a wrong field.
+    /// Adds an error.
     pub(crate) fn error(&mut self, at: JsonPath<'_>, detail: impl Into<String>) {
         if self.errors.len() < MAX_NOTES {
             self.errors.push(FieldError {
@@ -141,19 +91,18 @@ impl FieldReader {
         }
     }
 
-    /// Notes something that does not fail the event; `detail` must be understood without its
-    /// pointer.
+    /// Adds a warning. `detail` must be understandable without the pointer.
     pub(crate) fn warn(&mut self, at: JsonPath<'_>, detail: impl FnOnce(&str) -> String) {
-        if self.has_room() {
+        if self.can_warn() {
             let pointer = at.pointer();
             let detail = detail(&pointer);
             self.warnings.push(FieldError { pointer, detail });
         }
     }
 
-    /// Notes a field that nobody knows, with the nearest known name.
+    /// Warns of an unknown field and suggests the most similar known name.
     pub(crate) fn unknown(&mut self, parent: JsonPath<'_>, name: &str, known: &[&str]) {
-        if !self.has_room() {
+        if !self.can_warn() {
             return;
         }
         let shown: String = name.chars().take(MAX_SHOWN_NAME).collect();
@@ -170,7 +119,7 @@ impl FieldReader {
         });
     }
 
-    /// A text within `rule`; an empty one counts as absent.
+    /// Reads a text within the limits of `rule`. An empty text counts as absent.
     pub(crate) fn text(
         &mut self,
         at: JsonPath<'_>,
@@ -191,7 +140,7 @@ impl FieldReader {
         if !has_controls(text) {
             return (!text.trim().is_empty()).then(|| text.clone());
         }
-        if rule.controls == Controls::Refuse {
+        if rule.controls == Controls::Reject {
             self.error(at, "must not contain control characters");
             return None;
         }
@@ -204,8 +153,8 @@ impl FieldReader {
         (!clean.trim().is_empty()).then_some(clean)
     }
 
-    /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON
-    /// Schema) or as its text.
+    /// Reads an integer from `min` to `max`. `7.0` counts as one, as in JSON Schema; text is
+    /// parsed.
     pub(crate) fn integer<N: TryFrom<i128>>(
         &mut self,
         at: JsonPath<'_>,
@@ -223,8 +172,7 @@ impl FieldReader {
         number
     }
 
-    /// A yes or no, written as `true` or `false`, also as text, or as 1 or 0; a wrong one counts as
-    /// yes, and fails the event anyway.
+    /// Reads a boolean: `true` or `false`, also as text, or 1 or 0. Returns `true` if it is invalid.
     pub(crate) fn bool(&mut self, at: JsonPath<'_>, value: &Value) -> bool {
         let said = match value {
             Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
@@ -240,7 +188,7 @@ impl FieldReader {
         })
     }
 
-    /// A moment as programs write it; see [`moment`]. One without a zone is taken as UTC, with a
+    /// Reads a time in any format of [`super::numbers`]. A time without a zone is read as UTC, with a
     /// warning.
     pub(crate) fn time(&mut self, at: JsonPath<'_>, value: &Value) -> Option<Timestamp> {
         let time = moment(value)
@@ -261,8 +209,8 @@ impl FieldReader {
         time.or(zoneless)
     }
 
-    /// A link; one that a mail may not carry is left out, because the mail matters more than its
-    /// link.
+    /// Reads a link. A link that is not allowed in mails is left out with a warning: a mail without
+    /// it is better than none.
     pub(crate) fn link(&mut self, at: JsonPath<'_>, value: &Value) -> Option<Link> {
         let Value::String(text) = value else {
             self.error(at, "must be a text with an http or https link");
@@ -280,7 +228,7 @@ impl FieldReader {
         }
     }
 
-    /// A language of the mails.
+    /// Reads a language.
     pub(crate) fn locale(&mut self, at: JsonPath<'_>, value: &Value) -> Option<Locale> {
         let locale = value.as_str().and_then(|text| text.parse().ok());
         if locale.is_none() {
@@ -290,39 +238,10 @@ impl FieldReader {
     }
 }
 
-/// Whether there is a control character; the bytes of nearly every text say no without decoding it
-/// (in UTF-8 the C1 controls begin with 0xC2).
-fn has_controls(text: &str) -> bool {
-    text.bytes()
-        .any(|byte| byte < 0x20 || byte == 0x7F || byte == 0xC2)
-        && text.chars().any(char::is_control)
-}
-
-/// The text as its field may hold it, and whether anything was lost on the way (a line break's
-/// other spelling is no loss).
-fn without_controls(text: &str, controls: Controls) -> (String, bool) {
-    let mut clean = String::with_capacity(text.len());
-    let mut removed = false;
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        let line_end = char == '\n' || char == '\r';
-        match char {
-            '\r' if chars.peek() == Some(&'\n') => {}
-            _ if line_end && controls == Controls::Lines => clean.push('\n'),
-            '\t' if controls == Controls::Lines => clean.push('\t'),
-            _ if line_end || char == '\t' => clean.push(' '),
-            _ if char.is_control() => removed = true,
-            _ => clean.push(char),
-        }
-    }
-    (clean, removed)
-}
-
-/// The known name that is most like `name`, if any is like enough: a third of the letters may
-/// differ.
+/// The known name most similar to `name`, if at most a third of its letters differ.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase().replace('-', "_");
-    // A third of the letters may differ, so names of other lengths need no comparison.
+    // Names whose length differs by more cannot be similar.
     let near =
         |candidate: &&&str| lower.len().abs_diff(candidate.len()) <= (candidate.len() / 3).max(1);
     let distances = known

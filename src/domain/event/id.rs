@@ -1,4 +1,4 @@
-//! The names of events.
+//! Event IDs.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Timestamp, uuid_v7};
 
-/// The name of an event: 1 to 200 visible ASCII characters (0x21 to 0x7E), so that it fits into a
-/// mail header and a URL.
+/// The ID of an event: 1 to 200 visible ASCII characters (0x21 to 0x7E), so that it fits into mail
+/// headers and URLs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventId(pub(super) String);
 
-/// The text is not an event id.
+/// The text is not a valid event ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 200 visible ASCII characters without blanks")]
 pub struct InvalidEventId;
 
 impl EventId {
-    /// The most characters that an id may have.
+    /// Maximum length, in characters.
     pub const MAX_LEN: usize = 200;
 
-    /// Takes an id as it was given.
+    /// Parses an ID.
     ///
     /// # Errors
-    /// When it is empty, longer than 200 characters, or has a character outside 0x21 to 0x7E.
+    /// If it is empty, longer than 200 characters, or has a character outside 0x21 to 0x7E.
     pub fn parse(text: &str) -> Result<Self, InvalidEventId> {
         let fits = !text.is_empty()
             && text.len() <= Self::MAX_LEN
@@ -36,21 +36,21 @@ impl EventId {
         }
     }
 
-    /// Makes a new id, a UUIDv7 of `now`.
+    /// Generates an ID: a UUIDv7 of `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).to_string())
     }
 
-    /// What the ids of events begin with that webhooks make. No producer may choose such an id, so
-    /// none can take the place of such an event.
+    /// Prefix of the IDs of webhook events. Producers cannot choose such an ID, so they cannot
+    /// impersonate a webhook event.
     pub const OF_HOOKS: &str = "hook:";
 
-    /// Whether only a webhook may make it.
+    /// Whether the ID is reserved for webhooks.
     pub fn is_of_a_hook(&self) -> bool {
         self.0.starts_with(Self::OF_HOOKS)
     }
 
-    /// The id as text.
+    /// The ID as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

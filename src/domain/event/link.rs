@@ -1,4 +1,4 @@
-//! Links that a mail may carry.
+//! Links that are allowed in mails.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Image;
 
-/// Characters that a path segment does not carry as they are (RFC 3986 §3.3); `&` is encoded for
-/// the sake of HTML.
+/// Characters that are encoded in a path segment (RFC 3986 §3.3). `&` is encoded because of HTML.
 const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -27,13 +26,13 @@ const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// A link that a mail may carry: absolute, http or https, with a host, without login data, at most
-/// 4,096 octets, percent-encoded.
+/// A link that is allowed in mails: an absolute http or https URL with a host, without credentials,
+/// at most 4,096 octets, percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Link(String);
 
-/// The text is no link that a mail may carry.
+/// The text is not a link that is allowed in mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be an absolute http or https link of at most 4096 bytes, without user name and password"
@@ -41,13 +40,13 @@ pub struct Link(String);
 pub struct InvalidLink;
 
 impl Link {
-    /// The most octets that a link may have.
+    /// Maximum length, in octets.
     pub const MAX_LEN: usize = 4_096;
 
-    /// Reads an absolute link and writes it in its canonical form.
+    /// Parses and normalizes an absolute link.
     ///
     /// # Errors
-    /// When it has another scheme, no host, login data, or is too long.
+    /// If it has another scheme, no host, credentials, or is too long.
     pub fn parse(text: &str) -> Result<Self, InvalidLink> {
         let text = text.trim();
         if text.len() > Self::MAX_LEN || text.chars().any(char::is_control) {
@@ -73,32 +72,27 @@ impl Link {
         &self.0
     }
 
-    /// What follows the host: that is where a secret stands.
+    /// The part after the host, which may contain a secret.
     pub fn after_host(&self) -> &str {
-        let path = self
-            .0
-            .match_indices('/')
-            .nth(2)
-            .map_or(self.0.len(), |(at, _)| at + 1);
-        self.0.get(path..).unwrap_or_default()
+        self.0.get(self.path_start()..).unwrap_or_default()
     }
 
-    /// The same host with `***` for everything that follows it.
+    /// A canonical link has a slash after the host, the third one.
+    fn path_start(&self) -> usize {
+        let slash = self.0.match_indices('/').nth(2);
+        slash.map_or(self.0.len(), |(at, _)| at + 1)
+    }
+
+    /// The link with `***` instead of everything after the host.
     #[must_use]
     pub fn masked(mut self) -> Self {
-        // After `https://` the first slash ends the host; a canonical link has one.
-        let path = self
-            .0
-            .match_indices('/')
-            .nth(2)
-            .map_or(self.0.len(), |(at, _)| at + 1);
-        self.0.truncate(path);
+        self.0.truncate(self.path_start());
         self.0.push_str("***");
         self
     }
 
-    /// This link with a path put after its own, without its query; `None` when the path climbs
-    /// (`..`), is empty, or the link would be too long.
+    /// Appends a path to the link's path and drops its query. `None` if the path is empty or
+    /// contains `..`, or if the link would be too long.
     #[must_use]
     pub fn join(&self, path: &str) -> Option<String> {
         let base = self
@@ -125,7 +119,7 @@ impl Link {
 }
 
 impl Image {
-    /// The picture's own link, or one made of the public address and the local path.
+    /// Its URL, or one built from the public URL and the local path.
     pub fn link(&self, public_url: Option<&Link>) -> Option<Cow<'_, str>> {
         match (&self.url, &self.local_path, public_url) {
             (Some(link), ..) => Some(Cow::Borrowed(link.as_str())),
@@ -154,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_local_path_becomes_a_link_that_cannot_climb() {
+    fn joined_path_is_encoded_and_cannot_climb() {
         let base = Link::parse("https://img.example.com/files/?token=x").unwrap();
         let join = |base: &str, path| Link::parse(base).unwrap().join(path);
         assert_eq!(

@@ -1,19 +1,19 @@
-//! Numbers and times as programs write them.
+//! Numbers and times in the notations that programs use.
 
 use serde_json::Value;
 
 use crate::domain::Timestamp;
 
-/// From here on an integer time is in milliseconds, below in seconds.
+/// Integer times from here on are in milliseconds, smaller ones in seconds.
 const FIRST_MILLIS: i128 = 1_000_000_000_000;
-/// The same for a number that may have a fraction, which may also be in microseconds or
-/// nanoseconds: each unit's first number, and how many milliseconds one of it is.
+/// Units of times with a fraction, which may also be in microseconds or nanoseconds: the first
+/// number in each unit, and its length in milliseconds.
 const UNITS: [(f64, f64); 3] = [(1e18, 1e-6), (1e15, 1e-3), (1e12, 1.0)];
-/// The integers that a double holds exactly reach to 2^53.
+/// Doubles represent all integers up to 2^53 exactly.
 const EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
 
-/// The moment that a value names: RFC 3339 with a zone, or whole seconds (milliseconds from 10^12
-/// on) since 1970.
+/// Parses a time: RFC 3339 with a zone, or an integer of seconds (from 10^12 on, milliseconds) since
+/// 1970.
 pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
     if let Value::String(text) = value {
         return Some(text.trim())
@@ -34,8 +34,8 @@ pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
         .map(Timestamp::from_millis)
 }
 
-/// The moment that a number with a fraction names, as `time.time()` of Python gives it, or one in
-/// microseconds or nanoseconds; numbers written as text as well.
+/// Parses a time with a fraction, such as Python's `time.time()`, or one in microseconds or
+/// nanoseconds, as a number or as text.
 pub(super) fn fraction(value: &Value) -> Option<Timestamp> {
     let number = match value {
         Value::String(text) => Some(text.trim())
@@ -57,7 +57,7 @@ pub(super) fn fraction(value: &Value) -> Option<Timestamp> {
     (millis <= Timestamp::MAX.as_millis()).then(|| Timestamp::from_millis(millis))
 }
 
-/// `2026-03-04 08:15:36 UTC`, and dates as mails and HTTP write them (RFC 5322 §3.3).
+/// Parses `2026-03-04 08:15:36 UTC`, and dates of mail and HTTP headers (RFC 5322 §3.3).
 pub(super) fn other_spelling(value: &Value) -> Option<Timestamp> {
     let text = Some(value.as_str()?.trim()).filter(|text| text.len() <= 64)?;
     let universal = text
@@ -71,7 +71,7 @@ pub(super) fn other_spelling(value: &Value) -> Option<Timestamp> {
         .map(|time| Timestamp::from_millis(time.timestamp().as_millisecond()))
 }
 
-/// A date and time without a zone, as UTC.
+/// Parses a date and time without a zone as UTC.
 pub(super) fn without_zone(value: &Value) -> Option<Timestamp> {
     let text =
         Some(value.as_str()?.trim()).filter(|text| text.len() <= 64 && text.contains(':'))?;
@@ -83,7 +83,7 @@ pub(super) fn without_zone(value: &Value) -> Option<Timestamp> {
     Some(Timestamp::from_millis(time.timestamp().as_millisecond()))
 }
 
-/// The integer that a text holds: `123`, `-1`, `7.0`.
+/// Parses an integer from text: `123`, `-1`, `7.0`.
 pub(super) fn integer_text(value: &Value) -> Option<i128> {
     let text = Some(value.as_str()?.trim()).filter(|text| text.len() <= 40)?;
     let digits = text
@@ -93,7 +93,7 @@ pub(super) fn integer_text(value: &Value) -> Option<i128> {
     digits.parse().ok()
 }
 
-/// The integer that a value holds; a double counts when it is whole and exact.
+/// The integer in a value. A double counts if it is an exact integer.
 pub(crate) fn integer(value: &Value) -> Option<i128> {
     let number = value.as_number()?;
     let exact = || {

@@ -1,13 +1,14 @@
-//! From a producer's JSON to a [`JobEvent`].
+//! Parses a producer's JSON into a [`JobEvent`].
 
 use serde_json::Value;
 
-use super::fields::{Budget, FieldReader, MAX_FIELDS, TextRule};
+use super::fields::{Budget, FieldReader, MAX_FIELDS};
 use super::parts::{
     MAX_SIDE, read_error, read_id, read_images, read_job_id, read_metadata, read_seed, read_size,
     read_status,
 };
 use super::pointer::JsonPath;
+use super::text::TextRule;
 use super::{EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
 use super::{MAX_FORMAT, MAX_MODEL, MAX_PROMPT_BYTES, MAX_TITLE};
 use crate::domain::Timestamp;
@@ -19,38 +20,37 @@ const FORMAT: TextRule = TextRule::line(MAX_FORMAT);
 const HOST: TextRule = TextRule::line(255);
 const COMMAND: TextRule = TextRule::line(1_000);
 
-/// One field that is wrong.
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
-    /// Where: a JSON pointer in URI form, as `#/images/0/url` (RFC 6901 §6).
+    /// JSON pointer in URI form, such as `#/images/0/url` (RFC 6901 §6).
     pub pointer: String,
-    /// What is wrong and what to write instead.
+    /// The error and the expected value.
     pub detail: String,
 }
 
-/// A parsed event (or message) and what was noticed on the way without failing it.
+/// A parsed event or message, with warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed<T = JobEvent> {
     /// The event.
     pub event: T,
-    /// Whether its id was in the payload (otherwise it was made here).
+    /// Whether the payload contained the ID; otherwise it was generated.
     pub id_given: bool,
-    /// Fields that were not known (with the nearest known name) or left out for safety; each detail
-    /// is understood without its pointer.
+    /// Fields that are unknown or were left out. Each detail is understandable without its pointer.
     pub warnings: Vec<FieldError>,
 }
 
 impl JobEvent {
-    /// Reads an event as contract 2 describes it, short forms included.
+    /// Parses an event of `POST /v1/events`, including its short forms.
     ///
-    /// `null` and empty texts count as absent. Texts are bounded: title 500 characters, prompts
-    /// 200,000 bytes, model 300, format 32, job id 200, error code 200, error message 20,000 bytes,
-    /// local path 2,000, at most 50 recipients, 1,000 images, 16 KiB of metadata, 10,000 fields.
-    /// Control characters are taken out of texts (names are refused); links that a mail may not
-    /// carry are left out with a warning.
+    /// `null` and empty texts count as absent. Limits: title 500 characters, prompts 200,000 bytes,
+    /// model 300, format 32, job ID 200, error code 200, error message 20,000 bytes, local path
+    /// 2,000, at most 50 recipients, 1,000 images, 16 KiB of metadata, 10,000 fields. Control
+    /// characters are removed from texts and rejected in names. Links that are not allowed in mails
+    /// are left out with a warning.
     ///
     /// # Errors
-    /// Every field that is wrong, at once (at most 100).
+    /// All invalid fields at once (at most 100).
     pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
         Self::parse_within(value, now, &mut Budget::default(), false)
     }
@@ -87,30 +87,29 @@ impl JobEvent {
                 draft.reader.unknown(JsonPath::Root, name, JobDraft::FIELDS);
             }
         }
-        *budget = draft.reader.left();
+        *budget = draft.reader.remaining_budget();
         draft.finish(now)
     }
 }
 
-/// A job event while its fields are read; the sources that speak another dialect fill it field by
-/// field.
+/// A job event under construction. Sources with another format set its fields one by one.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts of one payload"
 )]
 pub(crate) struct JobDraft {
-    /// What was noticed so far.
+    /// Errors and warnings so far.
     pub(crate) reader: FieldReader,
-    /// The event so far; its id and status are set at the end.
+    /// The event so far. ID and status are set at the end.
     pub(crate) event: JobEvent,
-    /// The event's id, when there is one.
+    /// The event's ID, if given.
     pub(crate) id: Option<EventId>,
-    /// How the job ended, when that was said rightly.
+    /// The status, if given and valid.
     pub(crate) status: Option<JobStatus>,
-    /// Whether it was said at all.
-    pub(crate) status_said: bool,
-    /// Whether somebody wanted the job to end.
+    /// Whether a status was given.
+    pub(crate) status_given: bool,
+    /// Whether the job was canceled.
     canceled: bool,
     /// `width` of the short form.
     pub(crate) width: Option<u32>,
@@ -130,7 +129,7 @@ impl Default for JobDraft {
             event,
             id: None,
             status: None,
-            status_said: false,
+            status_given: false,
             canceled: false,
             width: None,
             height: None,
@@ -142,7 +141,7 @@ impl Default for JobDraft {
 }
 
 impl JobDraft {
-    /// Every name that [`JobDraft::field`] knows.
+    /// The fields that [`JobDraft::field`] accepts.
     pub(crate) const FIELDS: &[&str] = &[
         "id",
         "status",
@@ -172,12 +171,12 @@ impl JobDraft {
         "metadata",
     ];
 
-    /// Reads one field of the event and says whether its name is known; `null` counts as absent.
+    /// Sets a field; returns whether its name is known. `null` counts as absent.
     pub(crate) fn field(&mut self, name: &str, value: &Value) -> bool {
         self.field_as(name, name, value)
     }
 
-    /// The same for a dialect in which the field stands under the name `sent`.
+    /// Sets a field that is named `sent` in the payload.
     pub(crate) fn field_as(&mut self, name: &str, sent: &str, value: &Value) -> bool {
         if value.is_null() {
             return Self::FIELDS.contains(&name);
@@ -188,7 +187,7 @@ impl JobDraft {
             "id" => self.id = read_id(read, at, value),
             "status" => {
                 let read = read_status(read, at, value);
-                (self.status_said, self.status) = (true, read.map(|(status, _)| status));
+                (self.status_given, self.status) = (true, read.map(|(status, _)| status));
                 self.canceled = read.is_some_and(|(_, canceled)| canceled);
             }
             "job_id" => event.job_id = read_job_id(read, at, value),
@@ -224,12 +223,12 @@ impl JobDraft {
         true
     }
 
-    /// Puts the short forms in their places and closes the event.
+    /// Resolves the short forms and finishes the event.
     ///
     /// # Errors
-    /// Every field that was wrong.
+    /// All invalid fields.
     pub(crate) fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        if self.status.is_none() && !self.status_said {
+        if self.status.is_none() && !self.status_given {
             self.reader.error(
                 JsonPath::Field(&JsonPath::Root, "status"),
                 "is required; write \"succeeded\" or \"failed\"",
@@ -277,7 +276,7 @@ impl JobDraft {
         })
     }
 
-    /// `width` and `height` are a short form of `size`, which wins.
+    /// Resolves `width` and `height`, a short form of `size`, which takes precedence.
     fn short_size(&mut self) {
         match (self.event.size, self.width, self.height) {
             (None, Some(width), Some(height)) => self.event.size = Size::new(width, height).ok(),

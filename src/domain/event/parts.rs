@@ -1,16 +1,17 @@
-//! The parts of a job event: its name, its end, its pictures, its error, its notes.
+//! Reads the composite fields of a job event: ID, status, images, error, metadata.
 
 use serde_json::Value;
 
-use super::fields::{FieldReader, TextRule};
+use super::fields::FieldReader;
 use super::pointer::JsonPath;
+use super::text::TextRule;
 use super::{EventId, Image, JobError, JobEvent, JobStatus, MAX_IMAGES, Size, Verdict};
 
-/// The most bytes of `metadata`, written as JSON.
+/// Maximum size of `metadata` as JSON, in bytes.
 const MAX_METADATA: usize = 16_384;
-/// The most levels of `metadata`.
+/// Maximum depth of `metadata`.
 pub(crate) const MAX_DEPTH: usize = 32;
-/// The most pixels of a picture's side.
+/// Maximum width and height of an image, in pixels.
 pub(super) const MAX_SIDE: i128 = 1_000_000;
 
 const JOB_ID: TextRule = TextRule::name(200);
@@ -28,13 +29,13 @@ pub(super) fn read_id(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -
     } else if id.as_ref().is_some_and(EventId::is_of_a_hook) {
         read.error(
             at,
-            "must not begin with \"hook:\": such ids are those of webhooks' events",
+            "must not begin with \"hook:\", which is reserved for webhooks",
         );
     }
     id
 }
 
-/// How the job ended, and whether somebody wanted it to end.
+/// Reads the status, and whether the job was canceled.
 pub(super) fn read_status(
     read: &mut FieldReader,
     at: JsonPath<'_>,
@@ -46,7 +47,10 @@ pub(super) fn read_status(
             Some((JobStatus::Failed, verdict == Verdict::Canceled))
         }
         Some(Verdict::Ignored) => {
-            read.error(at, "is not an end that a mail tells of; write \"succeeded\" or \"failed\" when the job has ended");
+            read.error(
+                at,
+                "does not end the job; write \"succeeded\" or \"failed\" when the job has ended",
+            );
             None
         }
         None => {
@@ -59,7 +63,7 @@ pub(super) fn read_status(
     }
 }
 
-/// The producer's name for the job; a number is taken in its digits.
+/// Reads the producer's ID of the job; a number becomes text.
 pub(super) fn read_job_id(
     read: &mut FieldReader,
     at: JsonPath<'_>,
@@ -140,11 +144,11 @@ pub(super) fn read_image(read: &mut FieldReader, at: JsonPath<'_>, value: &Value
     if !named("url") && !named("local_path") {
         read.error(at, "needs \"url\" or \"local_path\"");
     }
-    // A picture whose only link was left out is left out with it.
+    // An image whose only link was left out is left out, too.
     (image.url.is_some() || image.local_path.is_some()).then_some(image)
 }
 
-/// Reads `local_path` for a source that has it beside the picture's other fields.
+/// Reads the `local_path` of an image.
 pub(crate) fn read_local_path(
     read: &mut FieldReader,
     at: JsonPath<'_>,
@@ -212,8 +216,8 @@ pub(super) fn read_metadata(
     }
 }
 
-/// Whether a value has more than so many levels: an event must be readable again however it is
-/// wrapped.
+/// Whether a value is nested more than `levels` deep. Bounded, so that stored events stay readable
+/// inside other JSON.
 pub(crate) fn is_deep(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(_) | Value::Object(_) if levels == 0 => true,
@@ -223,10 +227,10 @@ pub(crate) fn is_deep(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Whether metadata keeps within its bound, found without writing it out.
+/// Whether metadata is within its limit, determined without allocating the JSON text.
 fn fits(value: &Value) -> bool {
-    struct Room(usize);
-    impl std::io::Write for Room {
+    struct Limit(usize);
+    impl std::io::Write for Limit {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0 = self
                 .0
@@ -239,5 +243,5 @@ fn fits(value: &Value) -> bool {
             Ok(())
         }
     }
-    serde_json::to_writer(Room(MAX_METADATA), value).is_ok()
+    serde_json::to_writer(Limit(MAX_METADATA), value).is_ok()
 }

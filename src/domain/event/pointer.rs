@@ -1,4 +1,4 @@
-//! Where in a producer's JSON something stands.
+//! Paths within a JSON document.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ const NOT_IN_FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@')
     .remove(b'?');
 
-/// Where in the document we are; a pointer text is made of it only when there is something to say.
+/// A path in a JSON document. Its text is only built for a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum JsonPath<'a> {
     /// The whole document.
@@ -36,7 +36,7 @@ pub(crate) enum JsonPath<'a> {
 }
 
 impl JsonPath<'_> {
-    /// The JSON pointer in URI form (RFC 6901 §6), as `#/images/0/url`.
+    /// The JSON pointer in URI form (RFC 6901 §6), such as `#/images/0/url`.
     pub(crate) fn pointer(self) -> String {
         let mut text = String::from("#");
         self.write(&mut text);

@@ -1,4 +1,4 @@
-//! Reading the recipients that a producer names.
+//! Reads the recipients of an event.
 
 use std::collections::HashSet;
 
@@ -9,16 +9,16 @@ use super::pointer::JsonPath;
 use crate::domain::mailbox::is_line_end;
 use crate::domain::{AddressError, AddressList, Mailbox, Recipient};
 
-/// The most recipients that one event may name.
+/// Maximum number of recipients of one event.
 const MAX_RECIPIENTS: usize = 50;
-/// The most bytes of a recipient list, so that a megabyte of commas costs nothing.
+/// Maximum length of a recipient list, in bytes, so that a megabyte of commas is cheap.
 const MAX_RECIPIENT_LIST: usize = 16_384;
-/// Stands in an array for an item that is not a text: no address, but an entry.
+/// Placeholder for an array item that is not a text: an entry, but not an address.
 const NO_TEXT: &str = "()";
 
 impl FieldReader {
-    /// Recipients as an address list or an array of them; a mailbox named twice stays once. A
-    /// malformed entry beside good ones is a warning.
+    /// Reads recipients from an address list or an array of them, without duplicates. Invalid entries
+    /// beside valid ones are warnings.
     pub(crate) fn recipients(&mut self, at: JsonPath<'_>, value: &Value) -> Vec<Recipient> {
         let Some(texts) = self.address_texts(at, value) else {
             return Vec::new();
@@ -66,16 +66,16 @@ impl FieldReader {
         recipients
     }
 
-    /// Exactly one recipient, for mails that carry a secret: nothing that could name a second one
-    /// passes.
+    /// Reads exactly one recipient, for mails with a secret. Anything that may name a second one is
+    /// rejected.
     pub(crate) fn one_recipient(&mut self, at: JsonPath<'_>, value: &Value) -> Vec<Recipient> {
         let Some(texts) = self.address_texts(at, value) else {
             return Vec::new();
         };
         let (recipient, is_one) = match texts.as_slice() {
             [] => return Vec::new(),
-            // Where nothing is quoted, a comma separates addresses even if what stands before it
-            // could be read as a part of a name.
+            // An unquoted comma separates addresses, even if the text before it could be part of a
+            // name.
             [(_, one)] => {
                 let list = AddressList::read(one);
                 let entries = list.mailboxes.len() + list.faults.len();
@@ -94,8 +94,8 @@ impl FieldReader {
         Vec::new()
     }
 
-    /// The texts of an address list that are not blank, within bounds and without line ends; `None`
-    /// when something is wrong with the whole. Items of an array come with their index.
+    /// The non-blank texts of an address list, array items with their index. `None` if the list is
+    /// too long, has line breaks or is not a list.
     fn address_texts<'v>(
         &mut self,
         at: JsonPath<'_>,

@@ -1,4 +1,4 @@
-//! A picture's width and height.
+//! Width and height of an image.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size {
-    /// Pixels across, 1 to 1,000,000.
+    /// Width, 1 to 1,000,000.
     pub width: u32,
-    /// Pixels down, 1 to 1,000,000.
+    /// Height, 1 to 1,000,000.
     pub height: u32,
 }
 
-/// The text is no size.
+/// The text is not a valid size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be WIDTHxHEIGHT in pixels, as in 1024x768")]
 pub struct InvalidSize;
 
 impl Size {
-    /// A size of these pixels.
+    /// Creates a size.
     ///
     /// # Errors
-    /// When a side is 0 or more than 1,000,000.
+    /// If a side is 0 or more than 1,000,000.
     pub fn new(width: u32, height: u32) -> Result<Self, InvalidSize> {
         let fits = |side| (1..=1_000_000).contains(&side);
         if fits(width) && fits(height) {
@@ -33,10 +33,10 @@ impl Size {
         }
     }
 
-    /// Reads `1024x768`; `X`, `×` and `*` separate as well, blanks do not matter.
+    /// Parses `1024x768`. `X`, `×` and `*` are separators, too; blanks are ignored.
     ///
     /// # Errors
-    /// When the text has another shape.
+    /// If the text is not a size.
     pub fn parse(text: &str) -> Result<Self, InvalidSize> {
         let (width, height) = text.split_once(['x', 'X', '×', '*']).ok_or(InvalidSize)?;
         let side = |part: &str| part.trim().parse().map_err(|_| InvalidSize);

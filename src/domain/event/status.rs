@@ -1,18 +1,17 @@
-//! The words for how a job ended. One vocabulary for all entrances: events, hooks, the command
-//! line.
+//! Status words and their meanings, shared by events, webhooks and the command line.
 
 use serde_json::Value;
 
-/// What a status means.
+/// The meaning of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The job ended well.
+    /// The job succeeded.
     Succeeded,
-    /// It did not.
+    /// The job failed.
     Failed,
-    /// Somebody wanted it to end.
+    /// The job was canceled.
     Canceled,
-    /// It has not ended, or nobody needs to know.
+    /// The job has not ended, or its end needs no mail.
     Ignored,
 }
 
@@ -102,8 +101,7 @@ const IGNORED: &[&str] = &[
 ];
 
 impl Verdict {
-    /// Every verdict by its name, with the words that mean it wherever a hook's mapping does not
-    /// say otherwise.
+    /// Every verdict with its name and its status words. A hook's mapping can override them.
     pub const NAMED: &[(&str, Self, &[&str])] = &[
         ("succeeded", Self::Succeeded, SUCCEEDED),
         ("failed", Self::Failed, FAILED),
@@ -119,11 +117,11 @@ impl Verdict {
             .map_or("", |(name, ..)| name)
     }
 
-    /// What a word means by usage. Case, blanks around it, and `-` or a blank in the place of `_`
-    /// make no difference.
+    /// The meaning of a word. Case and surrounding blanks are ignored; `-` and blanks within count
+    /// as `_`.
     pub fn of_word(word: &str) -> Option<Self> {
         let word = word.trim();
-        // No word is longer, and senders choose the text.
+        // All words are shorter. Senders control the text.
         let plain = (word.len() <= 32).then(|| word.to_lowercase().replace(['-', ' '], "_"))?;
         Self::NAMED
             .iter()
@@ -131,7 +129,7 @@ impl Verdict {
             .map(|(_, verdict, _)| *verdict)
     }
 
-    /// The same of a JSON value: a word, or `true` and `false`.
+    /// The meaning of a JSON value: a word, `true` or `false`.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(word) => Self::of_word(word),
@@ -147,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_understood_in_any_case_and_mean_one_thing() {
+    fn words_match_in_any_case_and_have_one_meaning() {
         for (word, verdict) in [
             ("succeeded", Some(Verdict::Succeeded)),
             (" COMPLETED ", Some(Verdict::Succeeded)),

@@ -31,7 +31,7 @@ fn warnings(parsed: &Parsed) -> Vec<&str> {
 }
 
 #[test]
-fn the_contracts_own_example_is_read_field_by_field() {
+fn documented_example_is_parsed_field_by_field() {
     let parsed = parse(&json!({
         "id": "gen-20260101-0001", "status": "succeeded", "job_id": "42", "title": "猫",
         "prompt": "一只可爱的小猫", "prompt_translated": "A cute little kitten", "negative_prompt": "blurry",
@@ -102,7 +102,7 @@ fn the_contracts_own_example_is_read_field_by_field() {
 }
 
 #[test]
-fn the_short_forms_mean_the_long_ones() {
+fn short_forms_equal_the_long_ones() {
     let parsed = parse(&json!({
         "status": "failed", "image_url": "https://e.com/a.png", "width": 640, "height": 480.0,
         "error": "out of memory\nat step 3", "to": "a@x.org，b@x.org; A@x.org"
@@ -124,7 +124,7 @@ fn the_short_forms_mean_the_long_ones() {
         event
             .to
             .iter()
-            .map(super::Recipient::as_str)
+            .map(crate::domain::Recipient::as_str)
             .collect::<Vec<_>>(),
         ["a@x.org", "b@x.org"]
     );
@@ -133,7 +133,7 @@ fn the_short_forms_mean_the_long_ones() {
 }
 
 #[test]
-fn the_short_image_is_not_listed_twice() {
+fn image_url_is_not_listed_twice() {
     let parsed = parse(
         &json!({"status": "succeeded", "image_url": "https://e.com/a", "images": [{"url": "https://e.com/a"}, {"url": "https://e.com/b"}]}),
     );
@@ -180,7 +180,7 @@ fn null_and_empty_count_as_absent() {
 }
 
 #[test]
-fn every_wrong_field_is_named_at_once() {
+fn all_invalid_fields_are_reported_at_once() {
     let value = json!({
         "id": "has blank", "status": "perhaps", "job_id": 4.5, "title": "x".repeat(501), "prompt": "x".repeat(200_001),
         "model": ["m"], "size": "big", "width": 0, "height": -1, "format": "x".repeat(33), "seed": 1.5, "steps": 1_000_001,
@@ -221,7 +221,7 @@ fn every_wrong_field_is_named_at_once() {
 }
 
 #[test]
-fn a_missing_status_says_what_to_write() {
+fn missing_status_error_names_the_valid_values() {
     let errors = JobEvent::parse(&json!({"prompt": "x"}), now()).unwrap_err();
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].pointer, "#/status");
@@ -231,7 +231,7 @@ fn a_missing_status_says_what_to_write() {
 }
 
 #[test]
-fn unknown_fields_come_back_with_the_nearest_known_name() {
+fn unknown_field_warning_suggests_the_nearest_name() {
     let parsed = parse(&json!({
         "status": "succeeded", "promt": "x", "imageUrl": "y", "zzz": 1, "images": [{"url": "https://e.com", "hight": 3}], "error": {"mesage": "m"}
     }));
@@ -246,13 +246,13 @@ fn unknown_fields_come_back_with_the_nearest_known_name() {
 }
 
 #[test]
-fn a_pointer_is_escaped_as_rfc_6901_says() {
+fn pointer_is_escaped_by_rfc_6901() {
     let parsed = parse(&json!({"status": "succeeded", "a/b~c d\u{e9}%": 1}));
     assert_eq!(parsed.warnings[0].pointer, "#/a~1b~0c%20d%C3%A9%25");
 }
 
 #[test]
-fn a_link_that_a_mail_may_not_carry_is_left_out_and_the_event_goes_on() {
+fn disallowed_link_is_left_out_with_a_warning() {
     for link in [
         "javascript:alert(1)",
         "data:text/html,x",
@@ -282,7 +282,7 @@ fn a_link_that_a_mail_may_not_carry_is_left_out_and_the_event_goes_on() {
 }
 
 #[test]
-fn control_characters_leave_a_text_and_refuse_a_name() {
+fn control_characters_are_removed_from_texts_and_rejected_in_names() {
     let parsed = parse(
         &json!({"status": "succeeded", "title": "a\0b\r\nc\td", "prompt": "a\0b\r\nc\td\re", "model": "m\u{9b}x"}),
     );
@@ -297,7 +297,7 @@ fn control_characters_leave_a_text_and_refuse_a_name() {
 }
 
 #[test]
-fn bounds_hold_to_the_last_character() {
+fn limits_are_exact() {
     let cat = |number| "猫".repeat(number);
     let parsed = parse(&json!({
         "status": "succeeded", "title": cat(500), "model": cat(300), "format": cat(32), "job_id": cat(200), "prompt": "x".repeat(200_000),
@@ -327,7 +327,7 @@ fn bounds_hold_to_the_last_character() {
 }
 
 #[test]
-fn a_time_may_be_text_seconds_or_milliseconds() {
+fn times_are_text_seconds_or_milliseconds() {
     for time in [
         json!("2026-01-01T00:00:00Z"),
         json!("2026-01-01T08:00:00+08:00"),
@@ -359,7 +359,7 @@ fn a_time_may_be_text_seconds_or_milliseconds() {
 }
 
 #[test]
-fn an_answer_lists_at_most_a_hundred_notes() {
+fn response_lists_at_most_a_hundred_notes() {
     let mut object: serde_json::Map<String, Value> = (0..5_000)
         .map(|n| (format!("field{n}"), json!(1)))
         .collect();
@@ -369,7 +369,7 @@ fn an_answer_lists_at_most_a_hundred_notes() {
 
 proptest::proptest! {
     #[test]
-    fn no_json_makes_the_parser_fall_and_what_it_takes_survives_storage(text in r#"\{("(status|to|size|images|error|seed|started_at)":("[a-z@.,x0-9]{0,9}"|[0-9]{1,14}|null|\[\]|\{\}|"succeeded"),){0,5}"status":"(succeeded|failed|x)"\}"#) {
+    fn parser_accepts_any_json_and_its_events_survive_storage(text in r#"\{("(status|to|size|images|error|seed|started_at)":("[a-z@.,x0-9]{0,9}"|[0-9]{1,14}|null|\[\]|\{\}|"succeeded"),){0,5}"status":"(succeeded|failed|x)"\}"#) {
         if let Ok(value) = serde_json::from_str::<Value>(&text)
             && let Ok(parsed) = JobEvent::parse(&value, now())
         {
@@ -380,7 +380,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn an_event_that_is_not_sensitive_is_stored_as_it_was_before_the_field_existed() {
+fn insensitive_event_is_stored_without_the_field() {
     let bare = parse(&json!({"id": "e", "status": "succeeded"})).event;
     assert_eq!(
         parse(&json!({"id": "e", "status": "succeeded", "sensitive": false})).event,

@@ -53,7 +53,7 @@ pub(super) fn leads_well(value: &str) -> bool {
         || !(head.contains([':', '&', '`']) || head.contains("%3a"))
 }
 
-/// Whether a value that is neither a link nor text starts like a script.
+/// Whether a value of another attribute starts like a script.
 pub(super) fn runs(value: &str) -> bool {
     let lower = beginning(value);
     ["javascript:", "vbscript:", "livescript:", "data:", "mhtml:"]

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::fields::{FieldReader, MAX_SHOWN_NAME, TextRule, nearest};
+use super::super::fields::{FieldReader, MAX_SHOWN_NAME, nearest};
+use super::super::text::TextRule;
 use super::super::{JsonPath, Link};
 use super::html_policy;
 use super::{Code, InvalidCode, MessageContent, MessageNames};
@@ -29,6 +30,7 @@ const TEMPLATES: &[MailKind] = &[
     MailKind::Plain,
 ];
 
+/// Reads the template and its parameters.
 pub(super) fn read_content(
     read: &mut FieldReader,
     template: Option<&Value>,
@@ -52,39 +54,14 @@ pub(super) fn read_content(
         known: Vec::with_capacity(6),
     };
     let content = match kind? {
-        MailKind::VerificationCode => {
-            let (code, purpose) = (
-                params.required("code", read_code),
-                params.text("purpose", PURPOSE),
-            );
-            let names = params.names();
-            code.map(|code| MessageContent::VerificationCode {
-                code,
-                purpose,
-                names,
-            })
-        }
+        MailKind::VerificationCode => verification_code(&mut params),
         MailKind::PasswordReset => Some(password_reset(&mut params)),
         MailKind::VerifyLink => {
             let url = params.required("url", read_link);
             let names = params.names();
             url.map(|url| MessageContent::VerifyLink { url, names })
         }
-        MailKind::SystemNotice => {
-            let (title, message) = (
-                params.required_text("title", TITLE),
-                params.required_text("message", MESSAGE),
-            );
-            let (url, names) = (params.optional("url", read_link), params.names());
-            title
-                .zip(message)
-                .map(|(title, message)| MessageContent::SystemNotice {
-                    title,
-                    message,
-                    url,
-                    names,
-                })
-        }
+        MailKind::SystemNotice => system_notice(&mut params),
         _ => plain(&mut params),
     };
     params.refuse_unknown(kind?);
@@ -113,6 +90,28 @@ fn read_template(read: &mut FieldReader, value: Option<&Value>) -> Option<MailKi
         );
     }
     found
+}
+
+fn verification_code(params: &mut Params<'_>) -> Option<MessageContent> {
+    let code = params.required("code", read_code);
+    let (purpose, names) = (params.text("purpose", PURPOSE), params.names());
+    code.map(|code| MessageContent::VerificationCode {
+        code,
+        purpose,
+        names,
+    })
+}
+
+fn system_notice(params: &mut Params<'_>) -> Option<MessageContent> {
+    let title = params.required_text("title", TITLE);
+    let message = params.required_text("message", MESSAGE);
+    let (url, names) = (params.optional("url", read_link), params.names());
+    Some(MessageContent::SystemNotice {
+        title: title?,
+        message: message?,
+        url,
+        names,
+    })
 }
 
 fn password_reset(params: &mut Params<'_>) -> MessageContent {

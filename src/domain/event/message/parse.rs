@@ -8,18 +8,12 @@ use super::super::parts::read_id;
 use super::super::{EventId, FieldError, JsonPath, Parsed};
 use super::params::read_content;
 use super::{InvalidTtl, MessageRequest, Ttl};
-use crate::domain::{MailKind, Timestamp};
+use crate::domain::{MailKind, Recipient, Timestamp};
 
 const FIELDS: &[&str] = &["id", "to", "template", "locale", "expires_in", "params"];
-/// Mails with a secret, for exactly one reader.
-const FOR_ONE: [MailKind; 3] = [
-    MailKind::VerificationCode,
-    MailKind::PasswordReset,
-    MailKind::VerifyLink,
-];
 
 impl MessageRequest {
-    /// Parses a message as described in contract 2.
+    /// Parses a message of `POST /v1/messages`.
     ///
     /// `null` and empty texts count as absent. Bounds: code 64 printable ASCII characters; app,
     /// user and purpose 100 characters, title 200, subject 500; message 20,000 bytes, text and html
@@ -49,36 +43,12 @@ impl MessageRequest {
             .filter(|name| !FIELDS.contains(&name.as_str()))
             .for_each(|name| read.unknown(JsonPath::Root, name, FIELDS));
         let given = |name| fields.get(name).filter(|value: &&Value| !value.is_null());
-        let id = given("id")
-            .and_then(|value| read_id(&mut read, JsonPath::Field(&JsonPath::Root, "id"), value));
-        let to_at = JsonPath::Field(&JsonPath::Root, "to");
-        let before = read.errors.len();
-        let for_one = given("template")
-            .and_then(Value::as_str)
-            .is_some_and(|name| FOR_ONE.iter().any(|kind| kind.as_str() == name));
-        let to = given("to").map(|value| {
-            if for_one {
-                read.one_recipient(to_at, value)
-            } else {
-                read.recipients(to_at, value)
-            }
-        });
-        let to = to.unwrap_or_default();
-        if to.is_empty() && read.errors.len() == before {
-            read.error(
-                to_at,
-                "is required: who gets the message, as a comma list or an array of addresses",
-            );
-        }
-        let locale = given("locale")
-            .and_then(|value| read.locale(JsonPath::Field(&JsonPath::Root, "locale"), value));
-        let expires_in = given("expires_in").and_then(|value| {
-            read_ttl(
-                &mut read,
-                JsonPath::Field(&JsonPath::Root, "expires_in"),
-                value,
-            )
-        });
+        let at = |name| JsonPath::Field(&JsonPath::Root, name);
+        let id = given("id").and_then(|value| read_id(&mut read, at("id"), value));
+        let to = read_to(&mut read, given("to"), given("template"));
+        let locale = given("locale").and_then(|value| read.locale(at("locale"), value));
+        let expires_in =
+            given("expires_in").and_then(|value| read_ttl(&mut read, at("expires_in"), value));
         let content = read_content(&mut read, given("template"), given("params"));
         let (Some(content), true) = (content, read.errors.is_empty()) else {
             return Err(read.errors);
@@ -99,12 +69,38 @@ impl MessageRequest {
     }
 }
 
+/// Reads the recipients: exactly one if the template has a secret.
+fn read_to(
+    read: &mut FieldReader,
+    value: Option<&Value>,
+    template: Option<&Value>,
+) -> Vec<Recipient> {
+    let at = JsonPath::Field(&JsonPath::Root, "to");
+    let errors = read.errors.len();
+    let is_for_one = template
+        .and_then(Value::as_str)
+        .and_then(MailKind::from_name)
+        .is_some_and(MailKind::holds_secret);
+    let to = match value {
+        Some(value) if is_for_one => read.one_recipient(at, value),
+        Some(value) => read.recipients(at, value),
+        None => Vec::new(),
+    };
+    if to.is_empty() && read.errors.len() == errors {
+        read.error(
+            at,
+            "is required: who gets the message, as a comma list or an array of addresses",
+        );
+    }
+    to
+}
+
 fn read_ttl(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<Ttl> {
-    let life = match value {
+    let ttl = match value {
         Value::String(text) => Ttl::parse(text),
         _ => integer(value)
             .ok_or(InvalidTtl)
             .and_then(|seconds| Ttl::parse(&seconds.to_string())),
     };
-    life.map_err(|error| read.error(at, error.to_string())).ok()
+    ttl.map_err(|error| read.error(at, error.to_string())).ok()
 }

@@ -56,7 +56,7 @@ fn fault_in(style: &str) -> Option<&'static str> {
         .skip(1)
         .any(|after| !leads_well(target(after)))
     {
-        return Some("a link that is neither http nor https");
+        return Some("a link other than http or https");
     }
     None
 }

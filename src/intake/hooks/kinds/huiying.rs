@@ -106,7 +106,7 @@ impl Record {
     }
 
     fn finish(mut self, hook: &str, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        if !self.builder.status_said {
+        if !self.builder.status_given {
             self.builder.status = Some(if self.builder.event.error.is_some() {
                 JobStatus::Failed
             } else {

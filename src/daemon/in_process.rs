@@ -4,8 +4,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::domain::{Event, JobEvent, Source};
-use crate::intake::{IncomingEvent, Intake};
+use crate::domain::{JobEvent, Source};
+use crate::intake::Intake;
 
 /// Maximum events per round of commits.
 const BATCH: usize = 256;
@@ -47,14 +47,8 @@ fn store(
     let (intake, closing) = (intake.clone(), closing.clone());
     async move {
         let id = event.id.clone();
-        let event = Event::Job(Box::new(event));
         loop {
-            let incoming = IncomingEvent {
-                event: event.clone(),
-                id_given: true,
-                source: Source::IN_PROCESS,
-            };
-            match intake.accept(vec![incoming], None).await {
+            match intake.accept_one(&Source::IN_PROCESS, event.clone()).await {
                 Ok(_) => return,
                 Err(refusal) if !refusal.is_temporary() => {
                     return error!(event = %id, "in-process event rejected: {refusal}");

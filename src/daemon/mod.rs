@@ -34,8 +34,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Pipeline, ReloadHandle};
 use crate::domain::{Event, JobEvent, Source};
-use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
-use crate::queue::{OpenError, Queue, StoreError};
+use crate::intake::{Accepted, Intake, Refusal};
+use crate::queue::{OpenError, Queue};
 use crate::routing::Routes;
 use crate::telemetry::Metrics;
 use crate::transport::SetupError;
@@ -186,15 +186,7 @@ impl Jobbell {
     /// If the event has no recipient, its ID exists with other content, or the queue is full or
     /// cannot be written.
     pub async fn submit(&self, event: impl Into<Event>) -> Result<Accepted, Refusal> {
-        let incoming = IncomingEvent {
-            event: event.into(),
-            id_given: true,
-            source: Source::IN_PROCESS,
-        };
-        let mut accepted = self.intake.accept(vec![incoming], None).await?;
-        accepted
-            .pop()
-            .ok_or(Refusal::Queue(StoreError::Closed.into()))
+        self.intake.accept_one(&Source::IN_PROCESS, event).await
     }
 
     /// The entry point of all event sources.

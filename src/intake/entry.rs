@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::outcome::{Accepted, MAX_DELIVERIES, Refusal};
 use crate::clock::Clock;
 use crate::domain::{Event, EventId, Parsed, Source, Timestamp};
 #[cfg(feature = "server")]
 use crate::queue::UnmappedPayload;
-use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue};
+use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue, StoreError};
 use crate::routing::{NoRecipient, Routes};
 use crate::telemetry::Metrics;
 
@@ -25,88 +26,9 @@ struct Inner {
     metrics: Arc<Metrics>,
 }
 
-/// An event that has not been accepted yet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct IncomingEvent {
-    /// The event.
-    pub event: Event,
-    /// Whether the producer chose the id. A generated id is ignored when contents are compared.
-    pub id_given: bool,
-    /// Which source it came from.
-    pub source: Source,
-}
-
-impl IncomingEvent {
-    /// Wraps a parsed job event or message.
-    pub fn new<T: Into<Event>>(parsed: Parsed<T>, source: Source) -> Self {
-        Self {
-            event: parsed.event.into(),
-            id_given: parsed.id_given,
-            source,
-        }
-    }
-}
-
-/// An event that is on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// The event's id; for a duplicate, the id of the earlier event.
-    pub id: EventId,
-    /// Whether the event was already stored. A duplicate adds nothing.
-    pub duplicate: bool,
-}
-
-/// Why a group of events was refused. Nothing of the group is stored.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Refusal {
-    /// An event has no recipient, and no default is configured.
-    #[error("event {index}: {NoRecipient}")]
-    NoRecipient {
-        /// Index of the event in the group.
-        index: usize,
-    },
-    /// A producer chose an id from the range reserved for webhooks.
-    #[error(
-        "event {id}: ids that begin with \"{}\" are reserved for webhooks",
-        EventId::OF_HOOKS
-    )]
-    HookId {
-        /// Index of the event in the group.
-        index: usize,
-        /// The id.
-        id: EventId,
-    },
-    /// The group makes more than [`Intake::MAX_DELIVERIES`] deliveries.
-    #[error("the events make more than {} deliveries", Intake::MAX_DELIVERIES)]
-    TooMany,
-    /// The queue refused the group.
-    #[error(transparent)]
-    Queue(#[from] EnqueueError),
-}
-
-impl Refusal {
-    /// Value of the label `outcome` in `jobbell_events_total`.
-    const fn outcome(&self) -> &'static str {
-        match self {
-            Self::NoRecipient { .. } | Self::HookId { .. } | Self::TooMany => "invalid",
-            Self::Queue(EnqueueError::Conflict { .. } | EnqueueError::KeyTaken) => "conflict",
-            Self::Queue(EnqueueError::Superseded { .. }) => "duplicate",
-            Self::Queue(_) => "refused",
-        }
-    }
-
-    /// Whether the same group may be accepted later.
-    pub const fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            Self::Queue(EnqueueError::Full | EnqueueError::Busy | EnqueueError::Store(_))
-        )
-    }
-}
-
 impl Intake {
     /// The maximum number of deliveries that one group may make.
-    pub const MAX_DELIVERIES: usize = 10_000;
+    pub const MAX_DELIVERIES: usize = MAX_DELIVERIES;
 
     /// An intake that plans by `routes`, which may be replaced at any time, and stores in `queue`.
     pub fn new(
@@ -123,8 +45,8 @@ impl Intake {
         }))
     }
 
-    /// Stores a group of events, all or none, and returns once they are on disk: one answer per
-    /// event, in order.
+    /// Stores a group of events from one source, all or none, and returns once they are on disk: one
+    /// answer per event, in order.
     ///
     /// `key` is the producer's name for the whole group (`Idempotency-Key`, `webhook-id`), at most
     /// 200 characters. The same group sent again under the same key gets the same answer; another
@@ -134,39 +56,57 @@ impl Intake {
     /// Returns the first event that cannot be accepted, or the reason why the queue accepts nothing.
     pub async fn accept(
         &self,
-        group: Vec<IncomingEvent>,
+        source: &Source,
+        group: Vec<Parsed<Event>>,
         key: Option<String>,
     ) -> Result<Vec<Accepted>, Refusal> {
-        let started = Instant::now();
-        let sources: Vec<Source> = group
-            .iter()
-            .map(|incoming| incoming.source.clone())
-            .collect();
+        let (started, events) = (Instant::now(), group.len());
         let reserved = group
             .iter()
             .enumerate()
-            .find(|(_, incoming)| incoming.event.id().is_of_a_hook());
+            .find(|(_, parsed)| parsed.event.id().is_of_a_hook());
         let result = match reserved {
-            Some((index, incoming)) => Err(Refusal::HookId {
+            Some((index, parsed)) => Err(Refusal::HookId {
                 index,
-                id: incoming.event.id().clone(),
+                id: parsed.event.id().clone(),
             }),
-            None => self.store(group, key, &[]).await,
+            None => self.store(source, group, key, &[]).await,
         };
-        self.record_metrics(&sources, result.as_deref(), started);
+        self.record_metrics(source, events, result.as_deref(), started);
         result
     }
 
-    /// Counts the outcome of a group, each event under its source.
+    /// Stores one event of this program.
+    ///
+    /// # Errors
+    /// As [`Intake::accept`].
+    pub async fn accept_one(
+        &self,
+        source: &Source,
+        event: impl Into<Event>,
+    ) -> Result<Accepted, Refusal> {
+        let parsed = Parsed {
+            event: event.into(),
+            id_given: true,
+            warnings: Vec::new(),
+        };
+        let mut accepted = self.accept(source, vec![parsed], None).await?;
+        accepted
+            .pop()
+            .ok_or(Refusal::Queue(StoreError::Closed.into()))
+    }
+
+    /// Counts the outcome of a group of `events`.
     pub(crate) fn record_metrics(
         &self,
-        sources: &[Source],
+        source: &Source,
+        events: usize,
         result: Result<&[Accepted], &Refusal>,
         started: Instant,
     ) {
         match result {
             Ok(accepted) => {
-                for (source, accepted) in sources.iter().zip(accepted) {
+                for accepted in accepted {
                     let outcome = if accepted.duplicate {
                         "duplicate"
                     } else {
@@ -176,9 +116,7 @@ impl Intake {
                 }
                 self.0.metrics.intake(started.elapsed());
             }
-            Err(refusal) => sources
-                .iter()
-                .for_each(|source| self.count(source, refusal.outcome())),
+            Err(refusal) => (0..events).for_each(|_| self.count(source, refusal.outcome())),
         }
     }
 
@@ -189,7 +127,8 @@ impl Intake {
     /// As [`Intake::accept`].
     pub(crate) async fn store(
         &self,
-        group: Vec<IncomingEvent>,
+        source: &Source,
+        group: Vec<Parsed<Event>>,
         key: Option<String>,
         excludes: &[EventId],
     ) -> Result<Vec<Accepted>, Refusal> {
@@ -197,9 +136,9 @@ impl Intake {
         let now = self.now();
         let ids: Vec<EventId> = group
             .iter()
-            .map(|incoming| incoming.event.id().clone())
+            .map(|parsed| parsed.event.id().clone())
             .collect();
-        let planned = self.plan(group, excludes, now)?;
+        let planned = self.plan(source, group, excludes, now)?;
         let enqueued = self.0.queue.enqueue(planned, key, now).await?;
         let accept = |(id, enqueued)| match enqueued {
             Enqueued::New => Accepted {
@@ -217,19 +156,18 @@ impl Intake {
     /// Plans the deliveries of a group.
     fn plan(
         &self,
-        group: Vec<IncomingEvent>,
+        source: &Source,
+        group: Vec<Parsed<Event>>,
         excludes: &[EventId],
         now: Timestamp,
     ) -> Result<Vec<NewEvent>, Refusal> {
         let routes = self.0.routes.load();
         let mut total = 0;
         let mut planned = Vec::with_capacity(group.len());
-        for (index, incoming) in group.into_iter().enumerate() {
-            let IncomingEvent {
-                event,
-                id_given,
-                source,
-            } = incoming;
+        for (index, parsed) in group.into_iter().enumerate() {
+            let Parsed {
+                event, id_given, ..
+            } = parsed;
             let deliveries = routes
                 .plan(&event, now)
                 .map_err(|NoRecipient| Refusal::NoRecipient { index })?;
@@ -241,7 +179,7 @@ impl Intake {
             planned.push(NewEvent {
                 event,
                 id_given,
-                source,
+                source: source.clone(),
                 deliveries,
                 thumbnails_until,
                 excludes: excludes.to_vec(),

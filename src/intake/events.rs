@@ -10,7 +10,7 @@ use axum::routing::post;
 use super::ApiState;
 use super::request::{empty, json_object, key, media_type, unsupported};
 use super::response::{self, Answer, Warnings};
-use super::{IncomingEvent, Intake, charset, grant};
+use super::{Intake, charset, grant};
 use crate::domain::event::Budget;
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source, json};
 use crate::http::auth::Post;
@@ -128,9 +128,9 @@ pub(super) async fn take<T: Into<Event>>(
         response::invalid(errors)
     })?;
     let warnings = std::mem::take(&mut parsed.warnings);
-    let incoming = IncomingEvent::new(parsed, source.by(caller.name()));
-    grant::check(caller, std::slice::from_ref(&incoming), |_| "#".to_owned())?;
-    let accepted = intake.accept(vec![incoming], key).await;
+    let group = vec![parsed.into_event()];
+    grant::check(caller, &group, |_| "#".to_owned())?;
+    let accepted = intake.accept(&source.by(caller.name()), group, key).await;
     let accepted = accepted.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))?;
     grant::log(caller, &accepted);
     accepted
@@ -147,10 +147,11 @@ async fn take_lines(
     key: Option<String>,
 ) -> Result<Response, Problem> {
     let (group, warnings) =
-        read_lines(intake, caller, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
+        read_lines(intake, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
     caller.charge_events(group.len())?;
     grant::check(caller, &group, |index| format!("#/{index}"))?;
-    let accepted = intake.accept(group, key).await;
+    let source = Source::HTTP.by(caller.name());
+    let accepted = intake.accept(&source, group, key).await;
     let accepted =
         accepted.map_err(|refusal| response::refused(&refusal, |index| format!("#/{index}")))?;
     grant::log(caller, &accepted);
@@ -160,9 +161,8 @@ async fn take_lines(
 /// Parses every line. Errors carry the index of the event and the number of its line.
 fn read_lines(
     intake: &Intake,
-    caller: &Caller,
     text: &[u8],
-) -> Result<(Vec<IncomingEvent>, Vec<Warnings>), Problem> {
+) -> Result<(Vec<Parsed<Event>>, Vec<Warnings>), Problem> {
     let now = intake.now();
     let requires_recipient = !intake.has_default_recipient();
     let mut budget = Budget::LINES;
@@ -191,7 +191,7 @@ fn read_lines(
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
-                group.push(IncomingEvent::new(parsed, Source::HTTP.by(caller.name())));
+                group.push(parsed.into_event());
             }
             Err(errors) => faults.extend(errors.into_iter().map(|error| Fault {
                 pointer: format!("#/{index}{}", error.pointer.trim_start_matches('#')),

@@ -1,7 +1,7 @@
 //! Checks events against the kinds of email and the recipients that a `[[server.token]]` allows.
 
-use super::{Accepted, IncomingEvent};
-use crate::domain::{Event, JobStatus, MailKind, Recipient};
+use super::Accepted;
+use crate::domain::{Event, JobStatus, MailKind, Parsed, Recipient};
 use crate::http::tokens::Token;
 use crate::http::{Caller, Fault, Problem};
 
@@ -16,15 +16,15 @@ const MAX_FAULTS: usize = 100;
 /// 403 that lists every violation.
 pub(super) fn check(
     caller: &Caller,
-    group: &[IncomingEvent],
+    group: &[Parsed<Event>],
     pointer: impl Fn(usize) -> String,
 ) -> Result<(), Problem> {
     let Some(token) = caller.token() else {
         return Ok(());
     };
     let mut faults = Vec::new();
-    for (index, incoming) in group.iter().enumerate() {
-        faults.extend(event_faults(token, &incoming.event, &pointer(index)));
+    for (index, parsed) in group.iter().enumerate() {
+        faults.extend(event_faults(token, &parsed.event, &pointer(index)));
         if faults.len() >= MAX_FAULTS {
             break;
         }

@@ -1,8 +1,8 @@
 //! Intake: turns requests and in-process events into deliveries on disk.
 //!
-//! Every source builds an [`IncomingEvent`]; [`Intake::accept`] plans its deliveries and returns
-//! once they are committed. It needs neither a task nor a channel: the queue's writer groups
-//! concurrent requests into one commit.
+//! Every source parses its input into [`Parsed`](crate::domain::Parsed) events. [`Intake::accept`]
+//! plans their deliveries and returns once they are committed. It has no task and no channel: the
+//! queue's writer groups concurrent requests into one commit.
 
 #[cfg(feature = "server")]
 mod charset;
@@ -17,6 +17,7 @@ pub mod http;
 mod job_event_builder;
 #[cfg(feature = "server")]
 mod messages;
+mod outcome;
 #[cfg(feature = "server")]
 mod parsing;
 #[cfg(feature = "server")]
@@ -27,8 +28,9 @@ mod response;
 #[cfg(feature = "server")]
 use crate::http::Access;
 
-pub use entry::{Accepted, IncomingEvent, Intake, Refusal};
+pub use entry::Intake;
 pub use job_event_builder::{InvalidEvent, JobEventBuilder};
+pub use outcome::{Accepted, Refusal};
 
 /// State of every intake route.
 #[cfg(feature = "server")]

@@ -13,9 +13,9 @@ use super::super::{failed, load_without_mail};
 use super::report::Report;
 use crate::clock::Clock;
 use crate::config::{self, Sources};
-use crate::domain::{Event, JobEvent, Locale, Source};
+use crate::domain::{JobEvent, Locale, Source};
 use crate::http::tokens::Scope;
-use crate::intake::{IncomingEvent, Intake};
+use crate::intake::Intake;
 use crate::queue::{OpenError, Queue};
 
 /// Pauses between the attempts, long enough for a daemon to restart.
@@ -140,7 +140,7 @@ async fn attempt(sources: &Sources, way: &Way, report: &Report, locale: Locale) 
 async fn store(sources: &Sources, report: &Report) -> Option<Try> {
     let config = config::load(sources).ok()?.config;
     let now = Clock::System.now();
-    let event = Event::Job(Box::new(JobEvent::parse(&report.0, now).ok()?.event));
+    let event = JobEvent::parse(&report.0, now).ok()?.event;
     let queue = match Queue::open_reader(&config.queue) {
         Ok(queue) => queue,
         // A daemon is starting or stopping.
@@ -149,12 +149,8 @@ async fn store(sources: &Sources, report: &Report) -> Option<Try> {
     };
     let routes = Arc::new(ArcSwap::from_pointee(config.routes));
     let intake = Intake::new(queue.clone(), routes, Clock::System, Arc::default());
-    let incoming = IncomingEvent {
-        event,
-        id_given: true,
-        source: Source(std::borrow::Cow::Borrowed("run")),
-    };
-    let result = intake.accept(vec![incoming], None).await;
+    let source = Source(std::borrow::Cow::Borrowed("run"));
+    let result = intake.accept_one(&source, event).await;
     queue.close().await;
     Some(match result {
         Ok(_) => Try::Stored,

@@ -9,7 +9,7 @@ use super::parts::{
 };
 use super::pointer::JsonPath;
 use super::text::TextRule;
-use super::{EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
+use super::{Event, EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
 use super::{MAX_FORMAT, MAX_MODEL, MAX_PROMPT_BYTES, MAX_TITLE};
 use crate::domain::Timestamp;
 
@@ -38,6 +38,17 @@ pub struct Parsed<T = JobEvent> {
     pub id_given: bool,
     /// Fields that are unknown or were left out. Each detail is understandable without its pointer.
     pub warnings: Vec<FieldError>,
+}
+
+impl<T: Into<Event>> Parsed<T> {
+    /// The same as an event of any kind.
+    pub fn into_event(self) -> Parsed<Event> {
+        Parsed {
+            event: self.event.into(),
+            id_given: self.id_given,
+            warnings: self.warnings,
+        }
+    }
 }
 
 impl JobEvent {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Hook, Settings, ids};
 use crate::domain::{Event, EventId, JobEvent, Parsed, Source};
-use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
+use crate::intake::{Accepted, Intake, Refusal};
 use crate::queue::EnqueueError;
 
 /// Outcome of storing a delivery.
@@ -20,48 +20,47 @@ pub(super) enum StoreOutcome {
 ///
 /// # Errors
 /// As [`Intake::accept`].
-pub(super) async fn take(
+pub(super) async fn store(
     intake: &Intake,
     hook: &Hook,
-    source: Source,
+    source: &Source,
     events: Vec<Parsed>,
     key: Option<String>,
 ) -> Result<StoreOutcome, Refusal> {
-    let (begun, sources) = (Instant::now(), vec![source.clone(); events.len()]);
-    let taken = once(intake, hook, source, events, key).await;
-    match &taken {
+    let (started, number) = (Instant::now(), events.len());
+    let stored = store_once(intake, hook, source, events, key).await;
+    match &stored {
         Ok(StoreOutcome::Accepted(accepted)) => {
-            intake.record_metrics(&sources, Ok(accepted), begun);
+            intake.record_metrics(source, number, Ok(accepted), started);
         }
-        Ok(StoreOutcome::EndedBefore(_)) => sources
-            .iter()
-            .for_each(|source| intake.count(source, "duplicate")),
-        Err(refusal) => intake.record_metrics(&sources, Err(refusal), begun),
+        Ok(StoreOutcome::EndedBefore(_)) => {
+            (0..number).for_each(|_| intake.count(source, "duplicate"));
+        }
+        Err(refusal) => intake.record_metrics(source, number, Err(refusal), started),
     }
-    taken
+    stored
 }
 
-async fn once(
+async fn store_once(
     intake: &Intake,
     hook: &Hook,
-    source: Source,
+    source: &Source,
     mut events: Vec<Parsed>,
     key: Option<String>,
 ) -> Result<StoreOutcome, Refusal> {
-    let ends_once = events.len() == 1 && hook.settings.kind.ends_once();
+    let kind = hook.settings.kind;
+    let ends_once = events.len() == 1 && kind.ends_once();
     let others = events
         .first()
         .filter(|_| ends_once)
         .map(|parsed| ids::other_ends(&parsed.event.id))
         .unwrap_or_default();
     let known = on_record(intake, hook, &events, &others).await?;
-    let earlier = |id: &EventId| {
-        ids::earlier(id, hook.settings.kind).filter(|earlier| known.contains(earlier))
-    };
+    let earlier = |id: &EventId| ids::earlier(id, kind).filter(|earlier| known.contains(earlier));
     if let Some(first) = others.iter().find_map(earlier) {
         if key.is_some() {
             // Stores nothing, but detects a key that was used for another delivery.
-            intake.store(Vec::new(), key, &[]).await?;
+            intake.store(source, Vec::new(), key, &[]).await?;
         }
         return Ok(StoreOutcome::EndedBefore(first));
     }
@@ -70,41 +69,44 @@ async fn once(
             parsed.event.id = earlier;
         }
     }
-    let lone = <&[Parsed; 1]>::try_from(events.as_slice())
-        .ok()
-        .map(|[parsed]| parsed.event.clone());
-    let group: Vec<IncomingEvent> = events
-        .into_iter()
-        .map(|parsed| IncomingEvent::new(parsed, source.clone()))
-        .collect();
-    if hook.settings.kind.names_ends() {
-        return match by_name(intake, group, key, &others).await {
-            Err(Refusal::Queue(EnqueueError::Superseded { id, .. })) => {
-                Ok(StoreOutcome::EndedBefore(id))
-            }
-            accepted => accepted.map(StoreOutcome::Accepted),
-        };
-    }
-    match (intake.store(group, key, &others).await, lone) {
-        (Err(Refusal::Queue(EnqueueError::Superseded { id, .. })), _) => {
+    let stored = if kind.names_ends() {
+        by_name(intake, source, events, key, &others).await
+    } else {
+        by_content(intake, source, events, key, &others).await
+    };
+    match stored {
+        Err(Refusal::Queue(EnqueueError::Superseded { id, .. })) => {
             Ok(StoreOutcome::EndedBefore(id))
         }
-        (Err(Refusal::Queue(EnqueueError::Conflict { index, id })), Some(event)) => {
-            let same = intake
-                .find_event(&id)
-                .await
-                .is_some_and(|known| is_the_same(event, known));
-            if same {
-                Ok(StoreOutcome::Accepted(vec![Accepted {
-                    id,
-                    duplicate: true,
-                }]))
-            } else {
-                Err(Refusal::Queue(EnqueueError::Conflict { index, id }))
-            }
-        }
-        (accepted, _) => accepted.map(StoreOutcome::Accepted),
+        stored => stored.map(StoreOutcome::Accepted),
     }
+}
+
+/// Stores results that are identified by their content. A stored result that differs only in times
+/// and configured values is the same result.
+async fn by_content(
+    intake: &Intake,
+    source: &Source,
+    events: Vec<Parsed>,
+    key: Option<String>,
+    excludes: &[EventId],
+) -> Result<Vec<Accepted>, Refusal> {
+    let only = match events.as_slice() {
+        [only] => Some(only.event.clone()),
+        _ => None,
+    };
+    let group = events.into_iter().map(Parsed::into_event).collect();
+    let stored = intake.store(source, group, key, excludes).await;
+    if let (Err(Refusal::Queue(EnqueueError::Conflict { id, .. })), Some(event)) = (&stored, only)
+        && let Some(known) = intake.find_event(id).await
+        && is_same(event, known)
+    {
+        return Ok(vec![Accepted {
+            id: id.clone(),
+            duplicate: true,
+        }]);
+    }
+    stored
 }
 
 /// Finds stored results of these jobs under the ids of earlier versions.
@@ -141,15 +143,19 @@ async fn on_record(
 /// metrics later) is the same result.
 async fn by_name(
     intake: &Intake,
-    group: Vec<IncomingEvent>,
+    source: &Source,
+    events: Vec<Parsed>,
     key: Option<String>,
     excludes: &[EventId],
 ) -> Result<Vec<Accepted>, Refusal> {
-    let mut known: Vec<Option<Accepted>> = vec![None; group.len()];
-    let mut rest: Vec<(usize, IncomingEvent)> = group.into_iter().enumerate().collect();
+    let mut known: Vec<Option<Accepted>> = vec![None; events.len()];
+    let mut rest: Vec<(usize, Parsed)> = events.into_iter().enumerate().collect();
     while !rest.is_empty() {
-        let batch = rest.iter().map(|(_, incoming)| incoming.clone()).collect();
-        let (index, id) = match intake.store(batch, key.clone(), excludes).await {
+        let batch = rest
+            .iter()
+            .map(|(_, parsed)| parsed.clone().into_event())
+            .collect();
+        let (index, id) = match intake.store(source, batch, key.clone(), excludes).await {
             Ok(accepted) => {
                 let mut accepted = accepted.into_iter();
                 return Ok(known
@@ -181,17 +187,17 @@ async fn by_name(
 }
 
 /// The stored result of a delivery with one result, if it was sent again with other details.
-async fn same_delivery(intake: &Intake, group: &[(usize, IncomingEvent)]) -> Option<EventId> {
+async fn same_delivery(intake: &Intake, group: &[(usize, Parsed)]) -> Option<EventId> {
     let [(_, only)] = group else { return None };
     intake
-        .find_event(only.event.id())
+        .find_event(&only.event.id)
         .await
         .map(|known| known.id().clone())
 }
 
 /// Whether two events differ only in fields that change between deliveries: times, and values that
 /// the configuration adds.
-fn is_the_same(mut one: JobEvent, known: Event) -> bool {
+fn is_same(mut one: JobEvent, known: Event) -> bool {
     let Event::Job(mut known) = known else {
         return false;
     };

@@ -17,7 +17,7 @@ use crate::domain::{FieldError, Parsed};
 use crate::http::{Caller, Problem, Sender, Visitor, problem};
 use crate::intake::ApiState;
 use crate::intake::request::{self, key};
-use crate::intake::{Accepted, IncomingEvent, charset, grant, response};
+use crate::intake::{Accepted, charset, grant, response};
 
 /// Maximum number of query parameters that become metadata.
 const MAX_QUERY: usize = 32;
@@ -166,7 +166,7 @@ impl HookRequest {
         if caller.token().is_some() {
             let named: Vec<_> = events
                 .iter()
-                .map(|parsed| IncomingEvent::new(parsed.clone(), source.clone()))
+                .map(|parsed| parsed.clone().into_event())
                 .collect();
             grant::check(caller, &named, |_| "#".to_owned())?;
         }
@@ -177,7 +177,7 @@ impl HookRequest {
             .iter_mut()
             .map(|parsed| std::mem::take(&mut parsed.warnings))
             .collect();
-        let taken = first_end::take(&self.state.intake, &self.hook, source, events, key).await;
+        let taken = first_end::store(&self.state.intake, &self.hook, &source, events, key).await;
         match taken.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))? {
             StoreOutcome::Accepted(accepted) => {
                 grant::log(caller, &accepted);

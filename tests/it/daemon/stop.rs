@@ -87,19 +87,9 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
     let intake =
         jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
     let dispatcher = Dispatcher::new(queue.clone(), pipeline(&config, &metrics), clock, metrics);
-    let event = jobbell::domain::Event::Job(Box::new(test_app::event("slow", "a@example.org")));
+    let event = test_app::event("slow", "a@example.org");
     let source = jobbell::domain::Source::IN_PROCESS;
-    intake
-        .accept(
-            vec![jobbell::intake::IncomingEvent {
-                event,
-                id_given: true,
-                source,
-            }],
-            None,
-        )
-        .await
-        .unwrap();
+    intake.accept_one(&source, event).await.unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(dispatcher.run(stop.clone(), Duration::from_millis(20)));
     gate.reached().await;

@@ -9,6 +9,7 @@ use super::{CONFIG, DONE, FAILED, block_on, failed, usage_error};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::domain::{Explanation, Locale, ServerName};
+use crate::transport::explain::Table;
 use crate::transport::oauth::{
     DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, device_url,
 };
@@ -181,9 +182,10 @@ fn tell(prompt: &Prompt, config: &Config, locale: Locale) {
 }
 
 fn explained(error: &TokenError, name: &ServerName, locale: Locale) -> u8 {
-    let Explanation { cause, advice } = error.explain(name, locale);
     eprintln!("jobbell: {error}");
-    eprintln!("{}{cause}", tr(locale, "Cause:      ", "原因：    "));
-    eprintln!("{}{advice}", tr(locale, "What to do: ", "处理办法："));
+    if let Some(Explanation { cause, advice }) = error.explain(&Table::new(), name, locale) {
+        eprintln!("{}{cause}", tr(locale, "Cause:      ", "原因：    "));
+        eprintln!("{}{advice}", tr(locale, "What to do: ", "处理办法："));
+    }
     FAILED
 }

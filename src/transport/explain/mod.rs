@@ -3,7 +3,7 @@
 //! A row of `replies.tsv` matches a reply by code, enhanced code and text, and gives its
 //! consequences (retry here, try another server, class, pause in seconds), cause and advice in two
 //! languages, and the source. Rows without a code are for failures without a specific reply: by
-//! stage, by first digit, by HTTP status, and by local error.
+//! stage, first digit, HTTP status, local error, and reason for a missing access token.
 //!
 //! Lookup order: the rows of the provider; the rows of a provider that uses the same servers
 //! (Outlook.com → Microsoft 365, exmail → QQ); for a 550 or 553 without detail, the stage; the rows
@@ -20,5 +20,6 @@ mod tests;
 mod verdict;
 
 pub use local::LocalError;
+pub(super) use normalized::leading_status;
 pub use table::Table;
 pub use verdict::{Advice, Class, Verdict};

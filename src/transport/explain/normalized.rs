@@ -20,7 +20,7 @@ impl<'a> NormalizedReply<'a> {
         let mut enhanced = reply.enhanced.as_deref().unwrap_or_default();
         for line in reply.text.lines() {
             let line = without_code(line, reply.code);
-            let (status, words) = leading_status(line);
+            let (status, words) = leading_status(line).unwrap_or(("", line));
             if enhanced.is_empty() {
                 enhanced = status;
             }
@@ -74,18 +74,14 @@ fn without_code(line: &str, code: u16) -> &str {
     }
 }
 
-/// Splits an enhanced code (`5.7.1`) off a line. It is empty if there is none.
-fn leading_status(line: &str) -> (&str, &str) {
+/// Splits an enhanced code (`5.7.1`, RFC 3463) off a line; `None` if it does not begin with one.
+pub(in crate::transport) fn leading_status(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start();
     let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let mut parts = 0;
-    let shaped = first.split('.').all(|part| {
+    let numbers = first.split('.').all(|part| {
         parts += 1;
         (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     });
-    if shaped && parts == 3 {
-        (first, rest)
-    } else {
-        ("", line)
-    }
+    (numbers && parts == 3).then_some((first, rest))
 }

@@ -166,6 +166,11 @@ impl Table {
         row.map_or(UNKNOWN, |row| row.verdict(error.is_server_wide()))
     }
 
+    /// The explanation of a missing access token.
+    pub(in crate::transport) fn oauth_advice(&self, key: &str) -> Option<Advice> {
+        self.keyed("oauth", key).map(|row| row.advice)
+    }
+
     #[cfg(test)]
     pub(in crate::transport) fn has_rows_of(&self, provider: &str) -> bool {
         self.rows.iter().any(|row| row.provider == provider)

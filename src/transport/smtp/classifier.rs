@@ -51,7 +51,7 @@ impl Classifier {
 
     /// The failure of a login for which there is no access token.
     pub(super) fn token_failure(&self, error: TokenError) -> Failure {
-        error.into_failure(&self.server, self.locale)
+        error.into_failure(&self.table, &self.server, self.locale)
     }
 
     /// The failure for a local error without a reply.

@@ -6,6 +6,7 @@
 use encoding_rs::GB18030;
 
 use crate::domain::Reply;
+use crate::transport::explain::leading_status;
 
 /// The longest line accepted. RFC 5321 §4.5.3.1.5 allows 512 octets; some servers send more.
 pub(super) const MAX_LINE: usize = 4 * 1024;
@@ -53,12 +54,16 @@ pub(super) fn count(bytes: &[u8]) -> usize {
 
 /// Builds a [`Reply`] from a code and the texts of the lines, joined by `\n`.
 pub(super) fn reply(code: u16, lines: &[u8]) -> Reply {
+    let class = (code / 100).to_string();
     let mut enhanced: Option<String> = None;
     let mut text = String::with_capacity(lines.len().min(MAX_TEXT));
     for (index, line) in lines.split(|byte| *byte == b'\n').enumerate() {
         let line = decode(line);
         let mut words = line.as_str();
-        if let Some((status, rest)) = leading_status(code, words) {
+        // An enhanced code of another class is not one (RFC 3463 §3.1).
+        if let Some((status, rest)) = leading_status(words)
+            .filter(|(status, _)| status.split('.').next() == Some(class.as_str()))
+        {
             enhanced.get_or_insert_with(|| status.to_owned());
             words = rest;
         }
@@ -88,24 +93,6 @@ fn decode(line: &[u8]) -> String {
     } else {
         text
     }
-}
-
-/// Splits off an enhanced code (RFC 3463), if its class equals the first digit of `code`.
-fn leading_status(code: u16, text: &str) -> Option<(&str, &str)> {
-    let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let mut parts = status.split('.');
-    let class = parts
-        .next()
-        .filter(|class| class.len() == 1)?
-        .parse::<u16>()
-        .ok()?;
-    let number = |part: Option<&str>| {
-        part.is_some_and(|part| {
-            (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
-    let shaped = number(parts.next()) && number(parts.next()) && parts.next().is_none();
-    (shaped && class == code / 100).then_some((status, rest))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jobbell::clock::Clock;
 use jobbell::domain::{FailureKind, Locale, Stage, Timestamp};
 use jobbell::secret::Secret;
+use jobbell::transport::explain::Table;
 use jobbell::transport::oauth::{
     Challenge, Grant, Problem, Settings, TIMEOUT, TokenError, TokenSource, TokenStore,
     xoauth2_initial,
@@ -50,7 +51,9 @@ async fn refused(answer: Answer) -> TokenError {
     let error = source(&peer).token().await.unwrap_err();
     let shown = format!(
         "{error} {error:?} {:?}",
-        error.clone().into_failure("primary", Locale::ZhCn)
+        error
+            .clone()
+            .into_failure(&Table::new(), "primary", Locale::ZhCn)
     );
     assert!(!shown.contains("canary"), "{shown}");
     error
@@ -501,7 +504,9 @@ async fn a_web_page_instead_of_a_token_is_named_in_both_languages() {
         "{}",
         error.detail
     );
-    let failure = error.clone().into_failure("primary", Locale::ZhCn);
+    let failure = error
+        .clone()
+        .into_failure(&Table::new(), "primary", Locale::ZhCn);
     assert_eq!(
         (failure.stage, failure.kind),
         (Stage::Auth, FailureKind::Misconfigured)
@@ -509,7 +514,8 @@ async fn a_web_page_instead_of_a_token_is_named_in_both_languages() {
     assert!(failure.explanation.unwrap().cause.contains("网页"));
     assert!(
         error
-            .explain("primary", Locale::En)
+            .explain(&Table::new(), "primary", Locale::En)
+            .unwrap()
             .advice
             .contains("oauth_token_url")
     );
@@ -579,7 +585,8 @@ async fn a_token_server_with_an_unknown_root_is_refused_and_tls_ca_file_is_the_w
     );
     assert!(
         error
-            .explain("primary", Locale::En)
+            .explain(&Table::new(), "primary", Locale::En)
+            .unwrap()
             .advice
             .contains("tls_ca_file")
     );

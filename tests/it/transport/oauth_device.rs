@@ -5,6 +5,7 @@ use std::time::Duration;
 use jobbell::clock::Clock;
 use jobbell::domain::Timestamp;
 use jobbell::secret::Secret;
+use jobbell::transport::explain::Table;
 use jobbell::transport::oauth::{
     Consent, DeviceFlow, DeviceSettings, Problem, Progress, TokenError,
 };
@@ -164,7 +165,8 @@ async fn a_scope_that_the_provider_does_not_give_this_way_is_explained_at_the_st
     assert_eq!(refusal.problem, Problem::Scope);
     assert!(
         refusal
-            .explain("gmail", jobbell::domain::Locale::En)
+            .explain(&Table::new(), "gmail", jobbell::domain::Locale::En)
+            .unwrap()
             .advice
             .contains("desktop programs")
     );

@@ -59,17 +59,8 @@ fn canonical(path: &str) -> String {
     }
 }
 
-/// Variables of ours that set no key: where the file is, which daemon the commands talk to, and
-/// what the measuring tools and the tests go by. They may stand in the environment of a daemon that
-/// these start.
-const NO_KEYS: [&str; 6] = [
-    "JOBBELL_CONFIG",
-    "JOBBELL_URL",
-    "JOBBELL_TOKEN",
-    "JOBBELL_BIN",
-    "JOBBELL_REQUIRE_PEERS",
-    "JOBBELL_UPDATE_GOLDEN",
-];
+/// Variables that set no key: the file to read, and the daemon that commands connect to.
+const NO_KEYS: [&str; 3] = ["JOBBELL_CONFIG", "JOBBELL_URL", "JOBBELL_TOKEN"];
 
 /// The path that a variable sets; says so when it looks like one of ours and is none.
 fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {

@@ -21,6 +21,7 @@
 
 pub mod compose;
 pub mod directmail;
+mod encryption;
 pub mod explain;
 pub mod http;
 #[cfg(test)]

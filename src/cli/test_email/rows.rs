@@ -135,7 +135,7 @@ impl View<'_> {
     ) -> Row {
         let took = steps
             .iter()
-            .map(|one| one.took)
+            .map(|one| one.duration)
             .reduce(|sum, one| sum + one);
         let mut row = row(step, mark, took, Vec::new());
         match step {
@@ -152,7 +152,7 @@ impl View<'_> {
             ),
             _ => {}
         }
-        let heard = steps.iter().rev().find_map(|one| one.heard.as_ref());
+        let heard = steps.iter().rev().find_map(|one| one.reply.as_ref());
         match (failure, heard) {
             (
                 Some(Failure {
@@ -215,8 +215,8 @@ fn offers(steps: &[&Step]) -> Vec<String> {
     let last = steps
         .iter()
         .rev()
-        .find(|one| one.said.starts_with("EHLO"))
-        .and_then(|one| one.heard.as_ref());
+        .find(|one| one.command.starts_with("EHLO"))
+        .and_then(|one| one.reply.as_ref());
     last.map(|reply| reply.text.lines().skip(1).map(str::to_owned).collect())
         .unwrap_or_default()
 }
@@ -226,7 +226,7 @@ fn mechanism(steps: &[&Step]) -> Option<String> {
     steps
         .iter()
         .rev()
-        .find_map(|one| one.said.strip_prefix("AUTH "))
+        .find_map(|one| one.command.strip_prefix("AUTH "))
         .and_then(|rest| rest.split(' ').next())
         .map(str::to_owned)
 }

@@ -13,8 +13,8 @@ mod tests;
 use crate::domain::{Locale, Recipient};
 
 use super::RateLimit;
+use super::encryption::Tls;
 use super::explain::LocalError;
-use super::smtp::Tls;
 
 /// The services, one per line after the header.
 const FILE: &str = include_str!("providers.tsv");

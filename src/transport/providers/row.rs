@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{FromRule, OauthPreset, Provider, User};
 use crate::transport::RateLimit;
-use crate::transport::smtp::Tls;
+use crate::transport::encryption::Tls;
 
 /// Parses a line; `None` if it is invalid. The file's header gives the order of the columns.
 pub(super) fn parse(line: &'static str) -> Option<Provider> {

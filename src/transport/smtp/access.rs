@@ -36,7 +36,7 @@ impl Access {
 
     /// Whether to retry a refused login: a token may have been revoked before it expired, and the
     /// next one will be new.
-    pub(super) fn renews_after(&self, failure: &Failure) -> bool {
+    pub(super) fn retries_after(&self, failure: &Failure) -> bool {
         let refused = failure.stage == Stage::Auth
             && failure
                 .reply

@@ -14,24 +14,6 @@ use crate::secret::Secret;
 use crate::transport::explain::LocalError;
 use crate::transport::oauth::{Challenge, TokenSource, xoauth2_initial};
 
-/// A mechanism for passwords.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mechanism {
-    Plain,
-    Login,
-}
-
-impl Mechanism {
-    /// The preferred mechanism of those offered.
-    const fn choose(offered: Mechanisms) -> Option<Self> {
-        match offered {
-            Mechanisms { plain: true, .. } => Some(Self::Plain),
-            Mechanisms { login: true, .. } => Some(Self::Login),
-            _ => None,
-        }
-    }
-}
-
 /// Logs in.
 pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
@@ -61,10 +43,10 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     username: &str,
     source: &TokenSource,
 ) -> Result<(), Failure> {
-    if !session.can.auth.xoauth2 {
+    if !session.capabilities.auth.xoauth2 {
         return Err(session.classifier.local_failure(
             Stage::Auth,
-            not_offered(session.can.auth),
+            not_offered(session.capabilities.auth),
             "the server does not offer login by token (XOAUTH2); no token was sent",
         ));
     }
@@ -115,21 +97,21 @@ async fn with_password<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     credentials: &Credentials,
 ) -> Result<(), Failure> {
-    let offered = session.can.auth;
-    let mut code = match Mechanism::choose(offered) {
-        Some(Mechanism::Plain) => plain(session, credentials).await,
-        Some(Mechanism::Login) => login(session, credentials).await,
-        None if offered.any => Err(session.classifier.local_failure(
-            Stage::Auth,
-            not_offered(offered),
-            "the server offers no login by password that is supported (PLAIN, LOGIN); the password was not sent",
-        )),
-        None => Err(session.classifier.local_failure(
-            Stage::Auth,
-            not_offered(offered),
-            "the server offers no login, but a user name is configured; the password was not sent. Try another port, or remove username",
-        )),
-    }?;
+    let offered = session.capabilities.auth;
+    let mut code = if offered.plain {
+        plain(session, credentials).await?
+    } else if offered.login {
+        login(session, credentials).await?
+    } else {
+        let detail = if offered.any {
+            "the server offers no login by password that is supported (PLAIN, LOGIN); the password was not sent"
+        } else {
+            "the server offers no login, but a user name is configured; the password was not sent. Try another port, or remove username"
+        };
+        return Err(session
+            .classifier
+            .local_failure(Stage::Auth, not_offered(offered), detail));
+    };
     if code == 504 && offered.plain && offered.login {
         code = login(session, credentials).await?;
     }

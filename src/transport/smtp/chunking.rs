@@ -18,9 +18,9 @@ use crate::domain::{Failure, Receipt, Stage};
 use crate::transport::compose::WireMessage;
 
 /// The shortest round trip for which it is worthwhile. In a local network it is far below.
-const FAR: Duration = Duration::from_millis(5);
+const MIN_ROUND_TRIP: Duration = Duration::from_millis(5);
 /// The maximum age of the session's last reply.
-const JUST_NOW: Duration = Duration::from_secs(1);
+const MAX_IDLE: Duration = Duration::from_secs(1);
 /// The largest message. Writing a larger one takes longer than the round trip, and is wasted if the
 /// server refuses the recipient.
 const MAX_MESSAGE: usize = 256 * 1024;
@@ -28,10 +28,12 @@ const MAX_MESSAGE: usize = 256 * 1024;
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The message, if it should be sent with BDAT over this session now.
     pub(super) fn chunk<'w>(&self, wire: &'w WireMessage<'_>) -> Option<&'w [u8]> {
-        let supported =
-            self.can.pipelining && self.can.chunking && self.state == SessionState::Ready;
-        let worthwhile =
-            self.round_trip >= FAR && self.mails > 0 && self.answered.elapsed() <= JUST_NOW;
+        let supported = self.capabilities.pipelining
+            && self.capabilities.chunking
+            && self.state == SessionState::Ready;
+        let worthwhile = self.round_trip >= MIN_ROUND_TRIP
+            && self.mails > 0
+            && self.last_reply_at.elapsed() <= MAX_IDLE;
         wire.unstuffed()
             .filter(|message| supported && worthwhile && message.len() <= MAX_MESSAGE)
     }
@@ -55,18 +57,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         piece.extend_from_slice(message);
         self.progress = PayloadProgress::Payload;
         // The replies to MAIL and RCPT may arrive during the write, the one to BDAT may not.
-        if let Err((loss, whole)) = self
+        if let Err((error, whole)) = self
             .connection
             .write_payload(&piece, 2, self.limits.data)
             .await
         {
-            return Err(self.lost(if whole { Stage::Dot } else { Stage::Data }, &loss));
+            return Err(self.lost(if whole { Stage::Dot } else { Stage::Data }, &error));
         }
         self.progress = PayloadProgress::All;
-        self.chunk_replies(wire, &bdat, started).await
+        self.read_chunk_replies(wire, &bdat, started).await
     }
 
-    async fn chunk_replies(
+    async fn read_chunk_replies(
         &mut self,
         wire: &WireMessage<'_>,
         bdat: &str,
@@ -75,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         for (stage, left) in [(Stage::Mail, 2), (Stage::Rcpt, 1)] {
             let shown = self.shown(stage, wire);
             match self
-                .answer(stage, &shown, self.limits.envelope, started)
+                .read_reply(stage, &shown, self.limits.envelope, started)
                 .await?
             {
                 200..300 => {}
@@ -91,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     );
                     // The server cannot have accepted a mail whose sender or recipient it refuses.
                     self.progress = PayloadProgress::Envelope;
-                    self.skip_answers(left, started).await;
+                    self.skip_replies(left, started).await;
                     return Err(refusal);
                 }
                 code => {
@@ -109,13 +111,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Reads the replies to the commands after a refused one, so that the next mail is in step. The
     /// last of them is the reply to BDAT.
-    async fn skip_answers(&mut self, left: usize, started: Instant) {
+    async fn skip_replies(&mut self, left: usize, started: Instant) {
         let gone = self.gone;
         for stage in [Stage::Rcpt, Stage::Dot].into_iter().skip(2 - left) {
             if !self.is_usable() {
                 break;
             }
-            let answered = self.answer(stage, "", self.limits.envelope, started).await;
+            let answered = self
+                .read_reply(stage, "", self.limits.envelope, started)
+                .await;
             let refused = matches!(answered, Ok(400..));
             if self.is_usable() {
                 // If BDAT was accepted in spite of the refusal, the state of the server is unknown.

@@ -46,7 +46,7 @@ pub(super) async fn dial(
                     .unwrap_or_default()
             )
         };
-        recorder.note(Stage::Connect, started.elapsed(), || {
+        recorder.record(Stage::Connect, started.elapsed(), || {
             (String::new(), None, note())
         });
         match outcome {
@@ -115,7 +115,7 @@ async fn resolve(
             Ok(found)
         }
     });
-    recorder.note(Stage::Dns, started.elapsed(), || match &found {
+    recorder.record(Stage::Dns, started.elapsed(), || match &found {
         Ok(found) => (
             String::new(),
             None,

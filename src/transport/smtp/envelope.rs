@@ -12,7 +12,7 @@ use crate::transport::compose::WireMessage;
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Sends the envelope. Afterwards the server expects the message.
     pub(super) async fn envelope(&mut self, wire: &WireMessage<'_>) -> Result<(), Failure> {
-        if self.can.pipelining {
+        if self.capabilities.pipelining {
             return self.pipelined_envelope(wire).await;
         }
         if self.state == SessionState::NeedsReset {
@@ -53,11 +53,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         )
         .await?;
         if reset {
-            self.reset_answered(started).await?;
+            self.read_reset_reply(started).await?;
         }
         let mut refused: Option<Failure> = None;
         for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
-            let outcome = self.envelope_answer(stage, wire, started).await;
+            let outcome = self.read_envelope_reply(stage, wire, started).await;
             match outcome {
                 // The server expects the message although it has refused sender or recipient, so
                 // an empty one must be sent (RFC 2920 §3.1).
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.command(stage, wire, &mut line);
             self.write(stage, line.as_bytes(), self.limits.envelope)
                 .await?;
-            self.envelope_answer(stage, wire, started).await?;
+            self.read_envelope_reply(stage, wire, started).await?;
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match stage {
             Stage::Mail => {
                 push(&["MAIL FROM:<", wire.sender.as_str(), ">"]);
-                if self.can.size.is_some() {
+                if self.capabilities.size.is_some() {
                     push(&[" SIZE=", &wire.size.to_string()]);
                 }
                 // Headers in UTF-8 are eight-bit octets (RFC 6531 §3.6).
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The command of a stage for the transcript, with addresses masked.
     pub(super) fn shown(&self, stage: Stage, wire: &WireMessage<'_>) -> String {
         match stage {
-            _ if !self.recorder.keeps() => String::new(),
+            _ if !self.recorder.has_transcript() => String::new(),
             Stage::Mail => format!("MAIL FROM:<{}>", wire.sender.masked()),
             Stage::Rcpt => format!("RCPT TO:<{}>", wire.recipient.masked()),
             _ => "DATA".to_owned(),
@@ -126,12 +126,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let started = Instant::now();
         self.write(Stage::Rset, b"RSET\r\n", self.limits.envelope)
             .await?;
-        self.reset_answered(started).await
+        self.read_reset_reply(started).await
     }
 
-    async fn reset_answered(&mut self, started: Instant) -> Result<(), Failure> {
+    async fn read_reset_reply(&mut self, started: Instant) -> Result<(), Failure> {
         let code = self
-            .answer(Stage::Rset, "RSET", self.limits.envelope, started)
+            .read_reply(Stage::Rset, "RSET", self.limits.envelope, started)
             .await?;
         if code == 250 {
             self.state = SessionState::Ready;
@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Err(self.refusal(Stage::Rset, code, "the server does not reset the session"))
     }
 
-    async fn envelope_answer(
+    async fn read_envelope_reply(
         &mut self,
         stage: Stage,
         wire: &WireMessage<'_>,
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<(), Failure> {
         let shown = self.shown(stage, wire);
         let code = self
-            .answer(stage, &shown, self.limits.envelope, started)
+            .read_reply(stage, &shown, self.limits.envelope, started)
             .await?;
         let (accepted, detail) = match stage {
             Stage::Mail => (code / 100 == 2, "the server refused the sender"),
@@ -177,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let closed = self.write(Stage::Dot, b".\r\n", self.limits.envelope).await;
         if closed.is_ok()
             && self
-                .answer(Stage::Dot, ".", self.limits.envelope, started)
+                .read_reply(Stage::Dot, ".", self.limits.envelope, started)
                 .await
                 .is_ok()
             && self.is_usable()

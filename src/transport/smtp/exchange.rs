@@ -12,7 +12,7 @@ use crate::domain::{Failure, Reply, Stage};
 use crate::secret::Secret;
 
 /// How long to wait for the reason after the server has sent something unasked.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const REASON_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Sends one line and returns the code of the reply. The transcript contains `shown` instead of
@@ -27,7 +27,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let limit = self.limits.handshake;
         self.write(stage, format!("{line}\r\n").as_bytes(), limit)
             .await?;
-        self.answer(stage, shown.unwrap_or(line), limit, started)
+        self.read_reply(stage, shown.unwrap_or(line), limit, started)
             .await
     }
 
@@ -40,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<(), Failure> {
         self.check_in_step(stage).await?;
         let written = self.connection.write(bytes, limit).await;
-        written.map_err(|loss| self.lost(stage, &loss))
+        written.map_err(|error| self.lost(stage, &error))
     }
 
     /// Checks that no reply is unread before something is written. A server may send 421 unasked
@@ -50,30 +50,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match self.connection.check_in_step(0).await {
             Ok(()) => Ok(()),
             Err(ReadError::OutOfStep) => {
-                match self.answer(stage, "", LAST_WORDS, Instant::now()).await {
+                match self
+                    .read_reply(stage, "", REASON_TIMEOUT, Instant::now())
+                    .await
+                {
                     Ok(421) => Err(self.refusal(stage, 421, "the server ends the session")),
                     _ => Err(self.lost(stage, &ReadError::OutOfStep)),
                 }
             }
-            Err(loss) => Err(self.lost(stage, &loss)),
+            Err(error) => Err(self.lost(stage, &error)),
         }
     }
 
-    /// Reads the reply to `said`. A 421 or a lost connection breaks the session.
-    pub(super) async fn answer(
+    /// Reads the reply to `command`. A 421 or a lost connection breaks the session.
+    pub(super) async fn read_reply(
         &mut self,
         stage: Stage,
-        said: &str,
+        command: &str,
         limit: Duration,
         since: Instant,
     ) -> Result<u16, Failure> {
-        let answer = self.connection.answer(limit).await;
+        let answer = self.connection.read_reply(limit).await;
         let took = since.elapsed();
-        self.recorder.note(stage, took, || match &answer {
-            Ok(code) => (said.to_owned(), Some(self.reply(*code)), String::new()),
-            Err(loss) => (said.to_owned(), None, loss.to_string()),
+        self.recorder.record(stage, took, || match &answer {
+            Ok(code) => (command.to_owned(), Some(self.reply(*code)), String::new()),
+            Err(error) => (command.to_owned(), None, error.to_string()),
         });
-        self.answered = Instant::now();
+        self.last_reply_at = Instant::now();
         // A greeting is not a reply; it may have arrived long before it is read.
         if stage != Stage::Greeting {
             self.round_trip = self.round_trip.min(took);
@@ -82,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.state = SessionState::Broken;
             self.gone = true;
         }
-        answer.map_err(|loss| self.lost(stage, &loss))
+        answer.map_err(|error| self.lost(stage, &error))
     }
 
     /// The reply read last.
@@ -108,16 +111,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         )
     }
 
-    pub(super) fn lost(&mut self, stage: Stage, loss: &ReadError) -> Failure {
+    pub(super) fn lost(&mut self, stage: Stage, error: &ReadError) -> Failure {
         self.state = SessionState::Broken;
-        self.gone = loss.is_gone() || matches!(loss, ReadError::OutOfStep);
+        self.gone = error.is_gone() || matches!(error, ReadError::OutOfStep);
         self.classifier.read_failure(
             if self.progress == PayloadProgress::All {
                 Stage::Dot
             } else {
                 stage
             },
-            loss,
+            error,
             self.progress != PayloadProgress::Envelope,
         )
     }

@@ -68,7 +68,7 @@ pub fn replies(bytes: &[u8]) -> Vec<Reply> {
     // A slice is always ready. A reply has at least four bytes; an incomplete refusal at the end
     // would be returned again and again.
     while replies.len() <= bytes.len() / 4 {
-        let read = pin!(connection.read_answer()).poll(&mut Context::from_waker(Waker::noop()));
+        let read = pin!(connection.next_reply()).poll(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(Ok(code)) = read else { break };
         replies.push(reply::reply(code, connection.lines()));
     }
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         match ended {
             _ if too_many => Err(ReadError::OutOfStep),
-            Some(loss) if owed == 0 => Err(loss),
+            Some(error) if owed == 0 => Err(error),
             _ => Ok(()),
         }
     }
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if rest.len() < payload.len() {
                 self.check_in_step(owed)
                     .await
-                    .map_err(|loss| (loss, false))?;
+                    .map_err(|error| (error, false))?;
             }
             let written = timeout(limit, self.stream.write(rest))
                 .await
@@ -191,20 +191,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads one reply with all its lines within `limit`. Its text is then in
     /// [`Connection::lines`].
-    pub(super) async fn answer(&mut self, limit: Duration) -> Result<u16, ReadError> {
-        timeout(limit, self.read_answer())
+    pub(super) async fn read_reply(&mut self, limit: Duration) -> Result<u16, ReadError> {
+        timeout(limit, self.next_reply())
             .await
             .unwrap_or(Err(ReadError::TimedOut(limit)))
     }
 
-    async fn read_answer(&mut self) -> Result<u16, ReadError> {
+    async fn next_reply(&mut self) -> Result<u16, ReadError> {
         self.lines.clear();
         let mut code = None;
         loop {
             let end = match self.line_end().await {
                 Ok(end) => end,
-                Err(loss) if loss.is_gone() => return self.incomplete_refusal(code).ok_or(loss),
-                Err(loss) => return Err(loss),
+                Err(error) if error.is_gone() => return self.incomplete_refusal(code).ok_or(error),
+                Err(error) => return Err(error),
             };
             let bytes = self.inbox.get(self.start..end).unwrap_or_default();
             let Line {

@@ -44,6 +44,7 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::transport::oauth;
 
+pub use crate::transport::encryption::Tls;
 pub use access::Access;
 pub use certificate::Certificate;
 pub use classifier::Classifier;
@@ -54,31 +55,6 @@ pub use server::{Depth, Smtp, Trace};
 pub use session::{Limits, Session, SessionConfig};
 pub use tls::{SetupError, Trust};
 pub use trace::{Step, TraceRecorder};
-
-/// How a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// TLS from the first byte.
-    Implicit,
-    /// STARTTLS, required.
-    Starttls,
-    /// STARTTLS if the server offers it (`auto` on other ports).
-    Opportunistic,
-    /// Not encrypted (`tls = "none"`).
-    None,
-}
-
-impl Tls {
-    /// The meaning of `tls = "auto"`: implicit TLS on ports 465 and 994, required STARTTLS on 587,
-    /// STARTTLS if offered on other ports.
-    pub const fn auto(port: u16) -> Self {
-        match port {
-            465 | 994 => Self::Implicit,
-            587 => Self::Starttls,
-            _ => Self::Opportunistic,
-        }
-    }
-}
 
 /// User name and password.
 #[derive(Debug, Clone, PartialEq, Eq)]

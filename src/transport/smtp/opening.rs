@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn greeting(&mut self, config: &SessionConfig<'_>) -> Result<(), Failure> {
         let greeted = self
-            .answer(Stage::Greeting, "", self.limits.handshake, Instant::now())
+            .read_reply(Stage::Greeting, "", self.limits.handshake, Instant::now())
             .await;
         let code = greeted.map_err(|mut failure| {
             if config.settings.tls != Tls::Implicit && !self.gone {
@@ -74,12 +74,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Sends EHLO, or HELO if the server does not support it (RFC 5321 §3.2; RFC 1869 §4.5 lists the
     /// codes). Capabilities from before TLS are discarded (RFC 3207 §4.2).
     async fn hello(&mut self, own_name: &str) -> Result<(), Failure> {
-        self.can = Capabilities::default();
+        self.capabilities = Capabilities::default();
         let mut code = self
             .exchange(Stage::Ehlo, &format!("EHLO {own_name}"), None)
             .await?;
         if code == 250 {
-            self.can = Capabilities::parse(self.connection.lines());
+            self.capabilities = Capabilities::parse(self.connection.lines());
         } else if matches!(code, 500..=504 | 550) {
             code = self
                 .exchange(Stage::Ehlo, &format!("HELO {own_name}"), None)
@@ -98,13 +98,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     fn needs_starttls(&self, config: &SessionConfig<'_>) -> Result<bool, Failure> {
         match config.settings.tls {
-            Tls::Starttls if !self.can.starttls => Err(self.classifier.local_failure(
+            Tls::Starttls if !self.capabilities.starttls => Err(self.classifier.local_failure(
                 Stage::Starttls,
                 LocalError::StarttlsNotOffered,
                 "the server offers no STARTTLS, which is required here; nothing was sent unencrypted. Port 465 with tls = \"implicit\" may be right",
             )),
             Tls::Starttls => Ok(true),
-            Tls::Opportunistic => Ok(self.can.starttls),
+            Tls::Opportunistic => Ok(self.capabilities.starttls),
             Tls::Implicit | Tls::None => Ok(false),
         }
     }
@@ -159,13 +159,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match result {
             Ok(stream) => {
                 let channel = Channel::Encrypted(Box::new(stream));
-                recorder.note(Stage::Tls, started.elapsed(), || {
+                recorder.record(Stage::Tls, started.elapsed(), || {
                     (String::new(), None, channel.describe())
                 });
                 Ok(Self::over(channel, limits, recorder, classifier))
             }
             Err((error, detail)) => {
-                recorder.note(Stage::Tls, started.elapsed(), || {
+                recorder.record(Stage::Tls, started.elapsed(), || {
                     (String::new(), None, detail.clone())
                 });
                 Err(classifier.local_failure(Stage::Tls, error, detail))

@@ -16,14 +16,14 @@ use super::trace::{Step, TraceRecorder};
 use super::{Access, Settings};
 use crate::domain::{Email, Failure, Lane, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
-use crate::transport::compose::{WireMessage, compose};
+use crate::transport::compose::compose;
 use crate::transport::explain::LocalError;
 use crate::transport::oauth::TokenStore;
 use crate::transport::permits::{ConnectionPermit, ConnectionPermits};
 use crate::transport::{Common, Context};
 
 /// Time limit of the QUIT that ends a trace.
-const PARTING: Duration = Duration::from_secs(2);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An SMTP server with its pool of connections.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Smtp {
         let wire = compose(email, self.common.identity())?;
         if let Some(mut kept) = self.pool.take_idle(&permit) {
             let result = kept.session.deliver(&wire).await;
-            if !kept.session.was_gone_beforehand() {
+            if !kept.session.died_before_payload() {
                 self.pool.release(permit, kept).await;
                 return result;
             }
@@ -158,8 +158,10 @@ impl Smtp {
 
     /// Runs the steps up to `depth` on a separate connection and records each.
     pub async fn trace(&self, depth: Depth<'_>) -> Trace {
-        let recorder =
-            TraceRecorder::keeping(Arc::clone(&self.common.name), Arc::clone(&self.metrics));
+        let recorder = TraceRecorder::with_transcript(
+            Arc::clone(&self.common.name),
+            Arc::clone(&self.metrics),
+        );
         let result = self.run_trace(depth, &recorder).await;
         Trace {
             steps: recorder.steps(),
@@ -186,7 +188,7 @@ impl Smtp {
             (Some(wire), _) => session.dry_run(wire).await.map(|()| None),
             (None, _) => Ok(None),
         };
-        session.quit(PARTING, true).await;
+        session.quit(QUIT_TIMEOUT, true).await;
         result
     }
 
@@ -194,14 +196,6 @@ impl Smtp {
     /// later ones fail.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-
-    /// The mail's wire form as this server would get it.
-    ///
-    /// # Errors
-    /// As [`compose`].
-    pub fn wire<'a>(&'a self, email: &'a Email) -> Result<WireMessage<'a>, Failure> {
-        compose(email, self.common.identity())
     }
 
     /// Opens a session. Tries twice if the server has refused an access token, because the next one
@@ -215,7 +209,7 @@ impl Smtp {
                     if self
                         .access
                         .as_ref()
-                        .is_some_and(|access| access.renews_after(&failure)) =>
+                        .is_some_and(|access| access.retries_after(&failure)) =>
                 {
                     self.open_once(recorder).await
                 }

@@ -71,7 +71,7 @@ pub struct SessionConfig<'a> {
 #[derive(Debug)]
 pub struct Session<S> {
     pub(super) connection: Connection<Channel<S>>,
-    pub(super) can: Capabilities,
+    pub(super) capabilities: Capabilities,
     pub(super) limits: Limits,
     pub(super) recorder: TraceRecorder,
     pub(super) classifier: Classifier,
@@ -82,7 +82,7 @@ pub struct Session<S> {
     /// The shortest time to a reply, an estimate of the network round trip.
     pub(super) round_trip: Duration,
     /// Time of the last reply.
-    pub(super) answered: Instant,
+    pub(super) last_reply_at: Instant,
     pub(super) mails: u32,
     /// Secrets to mask in replies, during a login.
     pub(super) hidden: Vec<Secret>,
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Self {
             encrypted: matches!(channel, Channel::Encrypted(_)),
             connection: Connection::new(channel),
-            can: Capabilities::default(),
+            capabilities: Capabilities::default(),
             limits,
             recorder,
             classifier,
@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             gone: false,
             progress: PayloadProgress::Envelope,
             round_trip: Duration::MAX,
-            answered: Instant::now(),
+            last_reply_at: Instant::now(),
             mails: 0,
             hidden: Vec::new(),
         }
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else {
             "not answered, which does not matter"
         };
-        self.recorder.note(Stage::Quit, started.elapsed(), || {
+        self.recorder.record(Stage::Quit, started.elapsed(), || {
             ("QUIT".to_owned(), None, note.to_owned())
         });
     }

@@ -139,7 +139,7 @@ impl Trust {
         let connector = self
             .connector()
             .map_err(|why| not_set_up(SetupError::Roots(why)))?;
-        if !recorder.keeps() {
+        if !recorder.has_transcript() {
             return connector
                 .tls
                 .connect(name, stream)
@@ -156,7 +156,7 @@ impl Trust {
         let connected = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await;
-        recorder.note_certificate(verifier.take());
+        recorder.record_certificate(verifier.take());
         connected.map_err(|error| explain(&self.host, &error))
     }
 }

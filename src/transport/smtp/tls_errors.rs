@@ -156,8 +156,8 @@ mod tests {
             (sha1, "SHA-1"),
             (CertificateError::BadSignature, "2048 bits"),
         ] {
-            let (trouble, why) = explained(fault.into());
-            assert_eq!(trouble, LocalError::CertificateWeak);
+            let (found, why) = explained(fault.into());
+            assert_eq!(found, LocalError::CertificateWeak);
             assert!(
                 why.contains(words) && !why.contains('{') && !why.contains("Error"),
                 "{why}"
@@ -198,8 +198,8 @@ mod tests {
             ),
         ];
         for (error, expected) in cases {
-            let (trouble, why) = explained(error);
-            assert_eq!(trouble, expected, "{why}");
+            let (found, why) = explained(error);
+            assert_eq!(found, expected, "{why}");
             assert!(!why.contains('{'), "{why}");
         }
     }

@@ -16,11 +16,11 @@ pub struct Step {
     /// The stage.
     pub stage: Stage,
     /// Its duration.
-    pub took: Duration,
+    pub duration: Duration,
     /// The command, with secrets and addresses masked; empty if there is none.
-    pub said: String,
+    pub command: String,
     /// The server's reply.
-    pub heard: Option<Reply>,
+    pub reply: Option<Reply>,
     /// More information: addresses tried, the TLS version, why there was no reply.
     pub note: String,
 }
@@ -50,7 +50,7 @@ impl TraceRecorder {
     }
 
     /// Records metrics and a transcript.
-    pub fn keeping(server: ServerName, metrics: Arc<Metrics>) -> Self {
+    pub fn with_transcript(server: ServerName, metrics: Arc<Metrics>) -> Self {
         Self {
             transcript: Some(Arc::default()),
             ..Self::new(server, metrics)
@@ -77,26 +77,26 @@ impl TraceRecorder {
     }
 
     /// Whether there is a transcript.
-    pub(super) const fn keeps(&self) -> bool {
+    pub(super) const fn has_transcript(&self) -> bool {
         self.transcript.is_some()
     }
 
     /// Records a step. `describe` is called only if there is a transcript.
-    pub(super) fn note(
+    pub(super) fn record(
         &self,
         stage: Stage,
-        took: Duration,
+        duration: Duration,
         describe: impl FnOnce() -> (String, Option<Reply>, String),
     ) {
-        self.metrics.step(&self.server, stage.as_str(), took);
+        self.metrics.step(&self.server, stage.as_str(), duration);
         if let Some(mut transcript) = self.transcript() {
-            let (said, heard, note) = describe();
+            let (command, reply, note) = describe();
             if transcript.steps.len() < MAX_STEPS {
                 transcript.steps.push(Step {
                     stage,
-                    took,
-                    said,
-                    heard,
+                    duration,
+                    command,
+                    reply,
                     note,
                 });
             }
@@ -104,7 +104,7 @@ impl TraceRecorder {
     }
 
     /// Records the certificate that the server presented.
-    pub(super) fn note_certificate(&self, certificate: Option<Certificate>) {
+    pub(super) fn record_certificate(&self, certificate: Option<Certificate>) {
         if let Some(mut transcript) = self.transcript() {
             transcript.certificate = certificate;
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::exchange::LAST_WORDS;
+use super::exchange::REASON_TIMEOUT;
 use super::session::Session;
 use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Receipt, Stage};
@@ -35,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Whether the session turned out to be dead before any of the payload was written, so that the
     /// mail may be sent over a new one.
-    pub(super) const fn was_gone_beforehand(&self) -> bool {
+    pub(super) const fn died_before_payload(&self) -> bool {
         self.gone
             && matches!(
                 (self.progress, self.state),
@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The failure of a mail that the server cannot accept according to its EHLO reply.
     pub(super) fn unacceptable(&self, wire: &WireMessage<'_>) -> Option<Failure> {
-        let (error, detail) = match self.can.size.flatten() {
+        let (error, detail) = match self.capabilities.size.flatten() {
             Some(limit) if u64::try_from(wire.size).unwrap_or(u64::MAX) > limit => (
                 LocalError::TooLarge,
                 format!(
@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     wire.size
                 ),
             ),
-            _ if wire.needs_smtputf8 && !self.can.smtputf8 => (
+            _ if wire.needs_smtputf8 && !self.capabilities.smtputf8 => (
                 LocalError::Smtputf8NotOffered,
                 "an address outside ASCII needs SMTPUTF8, which the server does not offer (5.6.7): use the recipient's ASCII address".to_owned(),
             ),
@@ -69,16 +69,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn payload(&mut self, wire: &WireMessage<'_>) -> Result<Receipt, Failure> {
         let started = Instant::now();
-        if let Err((loss, complete)) = self
+        if let Err((error, complete)) = self
             .connection
             .write_payload(&wire.payload, 0, self.limits.data)
             .await
         {
-            let failure = self.lost(if complete { Stage::Dot } else { Stage::Data }, &loss);
+            let failure = self.lost(if complete { Stage::Dot } else { Stage::Data }, &error);
             let reason = if complete {
                 None
             } else {
-                self.last_words(started).await
+                self.closing_reason(started).await
             };
             return Err(reason.unwrap_or(failure));
         }
@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         started: Instant,
     ) -> Result<Receipt, Failure> {
         let code = self
-            .answer(Stage::Dot, command, self.limits.verdict, started)
+            .read_reply(Stage::Dot, command, self.limits.verdict, started)
             .await?;
         if code / 100 == 2 {
             self.mails += 1;
@@ -112,9 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Reads the reason that a server often sends before it closes the connection during the
     /// message. Without the final dot, only a refusal is possible.
-    async fn last_words(&mut self, started: Instant) -> Option<Failure> {
+    async fn closing_reason(&mut self, started: Instant) -> Option<Failure> {
         let code = self
-            .answer(Stage::Data, "(the message)", LAST_WORDS, started)
+            .read_reply(Stage::Data, "(the message)", REASON_TIMEOUT, started)
             .await
             .ok()?;
         self.state = SessionState::Broken;

@@ -53,8 +53,8 @@ async fn to_a_server_far_away_a_mail_goes_in_one_write() {
         "{:?}",
         seen.commands
     );
-    let wire = mail(2);
-    let wire = server.wire(&wire).unwrap();
+    let mail = mail(2);
+    let wire = super::wire(&mail);
     assert_eq!(
         seen.mails[1].data,
         wire.payload.strip_suffix(b".\r\n").unwrap()
@@ -154,9 +154,7 @@ async fn a_refusal_is_told_by_its_stage_and_the_session_goes_on() {
         );
         assert_eq!(
             seen.mails[1].data,
-            server
-                .wire(&mail(2))
-                .unwrap()
+            super::wire(&mail(2))
                 .payload
                 .strip_suffix(b".\r\n")
                 .unwrap(),

@@ -159,7 +159,7 @@ async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
     assert!(
         seen.mails
             .iter()
-            .any(|arrived| arrived.wire == server.wire(&numbered(2)).unwrap().payload)
+            .any(|arrived| arrived.wire == super::wire(&numbered(2)).payload)
     );
 }
 

@@ -19,13 +19,14 @@ mod trace;
 mod wire;
 mod xoauth2;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jobbell::clock::Clock;
 use jobbell::domain::{DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
+use jobbell::transport::compose::{WireMessage, compose};
 use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 use jobbell::transport::{Common, Context};
@@ -128,6 +129,12 @@ pub(crate) fn pooled(max_connections: usize, settings: Settings) -> Smtp {
 /// The same, with explanations in this language.
 pub(crate) fn localized(locale: Locale, settings: Settings) -> Smtp {
     Smtp::new(Common { locale, ..common() }, settings, &context()).unwrap()
+}
+
+/// The mail as these servers receive it.
+pub(crate) fn wire(email: &Email) -> WireMessage<'_> {
+    static COMMON: LazyLock<Common> = LazyLock::new(common);
+    compose(email, COMMON.identity()).unwrap()
 }
 
 /// What a server is set up with: no state of its own on disk.

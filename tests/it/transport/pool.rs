@@ -222,7 +222,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
     let told: Vec<(Stage, String)> = trace
         .steps
         .iter()
-        .map(|step| (step.stage, step.said.clone()))
+        .map(|step| (step.stage, step.command.clone()))
         .collect();
     let said = |stage: Stage| {
         told.iter()
@@ -253,7 +253,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
         )
     );
     assert_eq!(
-        trace.steps[3].heard.as_ref().unwrap().text.lines().next(),
+        trace.steps[3].reply.as_ref().unwrap().text.lines().next(),
         Some("peer.test greets you")
     );
 
@@ -264,7 +264,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
     let trace = to(&refused).trace(Depth::Login).await;
     assert_eq!(trace.result.unwrap_err().stage, Stage::Greeting);
     assert_eq!(
-        trace.steps.last().unwrap().heard.as_ref().unwrap().code,
+        trace.steps.last().unwrap().reply.as_ref().unwrap().code,
         554
     );
 }

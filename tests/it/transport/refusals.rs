@@ -187,7 +187,7 @@ async fn a_message_opened_for_nobody_is_closed_empty() {
     assert_eq!((seen.connections, seen.mails.len()), (1, 1));
     assert_eq!(
         seen.mails[0].wire,
-        server.wire(&numbered(2)).unwrap().payload,
+        super::wire(&numbered(2)).payload,
         "nothing of the refused mail stuck to it"
     );
 }

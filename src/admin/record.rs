@@ -156,7 +156,6 @@ pub(super) async fn retry_delivery(
     name: Name,
 ) -> Result<Response, Problem> {
     let id = delivery(name)?;
-    let _planning = admin.clock.planning().await;
     let now = admin.clock.now();
     let record = admin
         .queue

@@ -1,189 +1,209 @@
-//! The system's clock without its leaps: told from the progress of the monotonic clock.
+//! Detects steps of the wall clock by comparing it with the time since boot, which cannot be set.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::Timestamp;
 
-/// A difference that is followed at once: clocks drift, are slewed, and are set right by a little
-/// at start.
-const SMALL: i64 = 10_000;
+/// Smaller deviations from the time since boot, in milliseconds, are corrections of the clock that
+/// store time follows. They do not add up: their sum is compared.
+const SMALLEST_STEP: i64 = 10_000;
 
-/// The system's clock, but for how far it was set meanwhile.
+/// What the clocks of a system show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Time since boot. Where the system cannot count the time of a suspend, that is a step.
+    pub since_boot: Duration,
+}
+
+impl Reading {
+    /// Reads the system's clocks.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system"
+    )]
+    pub fn system() -> Self {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const SINCE_BOOT: ClockId = ClockId::Boottime;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        const SINCE_BOOT: ClockId = ClockId::Monotonic;
+        let since_boot = clock_gettime(SINCE_BOOT).try_into().unwrap_or_default();
+        Self {
+            wall: Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),
+            since_boot,
+        }
+    }
+
+    /// The wall time of the boot. Only a step changes it.
+    fn booted_at(self) -> i64 {
+        let since_boot = i64::try_from(self.since_boot.as_millis()).unwrap_or(i64::MAX);
+        self.wall.as_millis().saturating_sub(since_boot)
+    }
+}
+
+/// The relation of store time to the clocks of the system.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClockState {
+    /// Wall time minus store time, in milliseconds.
+    pub offset: i64,
+    /// The wall time of the boot at which the offset is right, in milliseconds since the epoch.
+    pub booted_at: i64,
+    /// Which boot that is; `None` if the system does not say.
+    pub boot_id: Option<String>,
+}
+
+/// Derives store time from readings of the system's clocks.
 #[derive(Debug)]
 pub struct StepDetector {
-    wall: Timestamp,
-    monotonic: Instant,
-    begun: Instant,
-    /// Time since boot, asleep or not, when the monotonic clock showed `begun`; none where the
-    /// system does not say.
-    booted: Option<Duration>,
-    /// How long the machine has slept since `begun`, as far as is known.
-    slept: Duration,
-    /// How far the system's clock is ahead, in milliseconds.
-    ahead: i64,
-    /// What was made up for in all.
-    followed: i64,
+    state: ClockState,
+    now: Timestamp,
 }
 
 impl StepDetector {
-    /// A clock that shows what the system's clock shows.
-    pub fn new(wall: Timestamp, monotonic: Instant) -> Self {
+    /// Creates a detector whose store time is the wall time.
+    pub fn new(reading: Reading, boot_id: Option<String>) -> Self {
         Self {
-            wall,
-            monotonic,
-            begun: monotonic,
-            booted: since_boot(),
-            slept: Duration::ZERO,
-            ahead: 0,
-            followed: 0,
+            state: ClockState {
+                offset: 0,
+                booted_at: reading.booted_at(),
+                boot_id,
+            },
+            now: reading.wall,
         }
     }
 
-    /// What it shows when the system's clocks show this.
-    pub fn read(&mut self, wall: Timestamp, monotonic: Instant) -> Timestamp {
-        self.read_with(wall, monotonic, since_boot)
-    }
-
-    fn read_with(
-        &mut self,
-        wall: Timestamp,
-        monotonic: Instant,
-        since_boot: impl FnOnce() -> Option<Duration>,
-    ) -> Timestamp {
-        let passed = monotonic.saturating_duration_since(self.monotonic);
-        let mut leap = wall
-            .as_millis()
-            .saturating_sub(self.wall.after(passed).as_millis());
-        if leap > SMALL {
-            // The monotonic clock stands still while the machine sleeps, and that time has passed.
-            let awake = monotonic.saturating_duration_since(self.begun);
-            let slept = since_boot()
-                .zip(self.booted)
-                .map_or(Duration::ZERO, |(now, then)| {
-                    now.saturating_sub(then).saturating_sub(awake)
-                });
-            let anew =
-                i64::try_from(slept.saturating_sub(self.slept).as_millis()).unwrap_or(i64::MAX);
-            self.slept = self.slept.max(slept);
-            leap -= anew.min(leap);
+    /// Continues the store time of a process that made its last commit at `as_of`.
+    ///
+    /// If the machine has not booted since, a step in the meantime is detected as any other. If it
+    /// has, the wall clock is believed, except that store time does not go back: a wall clock that
+    /// shows less than at `as_of` was set back at least that far.
+    pub fn resume(&mut self, saved: ClockState, as_of: Timestamp, reading: Reading) {
+        if saved.boot_id.is_some() && saved.boot_id == self.state.boot_id {
+            self.state = saved;
+        } else {
+            let highest = reading.wall.as_millis().saturating_sub(as_of.as_millis());
+            self.state.offset = saved.offset.min(highest);
+            self.state.booted_at = reading.booted_at();
         }
-        if leap.abs() > SMALL {
-            self.ahead = self.ahead.saturating_add(leap);
+        self.now = as_of;
+        self.read(reading);
+    }
+
+    /// The store time at a reading, at least that of the reading before.
+    pub fn read(&mut self, reading: Reading) -> Timestamp {
+        let step = reading.booted_at().saturating_sub(self.state.booted_at);
+        if step.abs() > SMALLEST_STEP {
+            tracing::warn!(
+                "the system clock was set by {} s; waiting mails are neither expired nor delayed by that",
+                step / 1_000
+            );
+            self.state.offset = self.state.offset.saturating_add(step);
+            self.state.booted_at = reading.booted_at();
         }
-        (self.wall, self.monotonic) = (wall, monotonic);
-        wall.moved(-self.ahead)
+        self.now = self.now.max(reading.wall.shifted(-self.state.offset));
+        self.now
     }
 
-    /// How far the system's clock was set forward, in milliseconds; fewer than none when it was set
-    /// back.
-    pub const fn set_by(&self) -> i64 {
-        self.ahead
+    /// The store time at the last reading.
+    pub const fn now(&self) -> Timestamp {
+        self.now
     }
 
-    /// Goes on by the system's clock as it was set.
-    pub const fn follow(&mut self, millis: i64) {
-        self.ahead = self.ahead.saturating_sub(millis);
-        self.followed = self.followed.saturating_add(millis);
-    }
-
-    /// What was made up for in all, in milliseconds.
-    pub const fn followed(&self) -> i64 {
-        self.followed
+    /// The state after the last reading.
+    pub const fn state(&self) -> &ClockState {
+        &self.state
     }
 }
 
-/// Time since boot, sleep included (`proc_uptime(5)`).
-fn since_boot() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/uptime").ok()?;
-    Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
+/// Identifies the current boot of the machine (`random(4)`).
+pub(super) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const HOUR: i64 = 3_600_000;
     const NOON: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-    /// A clock begun at noon, and its reading after so many seconds, with the system's clock set by
-    /// so many hours and the machine asleep for others.
-    fn after(steady: &mut StepDetector, seconds: u64, set_hours: i64, slept_hours: i64) -> i64 {
-        let (passed, slept) = (
-            Duration::from_secs(seconds),
-            Duration::from_secs(u64::try_from(slept_hours).unwrap() * 3600),
-        );
-        let wall = NOON.after(passed).moved((set_hours + slept_hours) * HOUR);
-        let booted = steady.booted;
-        let shown = steady.read_with(wall, steady.begun + passed, || {
-            booted.map(|then| then + passed + slept)
-        });
-        shown.as_millis() - NOON.as_millis()
+    /// The clocks after some time, with the wall clock set by `set`.
+    fn reading(millis: i64, set: i64) -> Reading {
+        Reading {
+            wall: NOON.shifted(millis + set),
+            since_boot: Duration::from_millis(u64::try_from(millis).unwrap() + 99_000),
+        }
     }
 
-    fn begun() -> StepDetector {
-        StepDetector {
-            booted: Some(Duration::from_secs(99)),
-            ..StepDetector::new(NOON, Instant::now())
+    fn detector() -> StepDetector {
+        StepDetector::new(reading(0, 0), Some("boot".to_owned()))
+    }
+
+    #[test]
+    fn step_goes_into_the_offset() {
+        for set in [24 * HOUR, -24 * HOUR] {
+            let mut detector = detector();
+            for (millis, set) in [(5_000, 0), (6_000, set), (9_000, set), (9_500, 0)] {
+                assert_eq!(detector.read(reading(millis, set)), NOON.shifted(millis));
+                assert_eq!(detector.state().offset, set);
+            }
         }
     }
 
     #[test]
-    fn a_clock_that_is_set_by_a_day_goes_on_as_before_until_it_is_told_to_follow() {
-        for set in [24, -24] {
-            let mut steady = begun();
-            assert_eq!(after(&mut steady, 5, 0, 0), 5_000);
-            assert_eq!(
-                (after(&mut steady, 6, set, 0), steady.set_by()),
-                (6_000, set * HOUR)
-            );
-            assert_eq!(
-                (after(&mut steady, 9, set, 0), steady.set_by()),
-                (9_000, set * HOUR)
-            );
-            steady.follow(set * HOUR);
-            assert_eq!(
-                (after(&mut steady, 10, set, 0), steady.set_by()),
-                (10_000 + set * HOUR, 0)
-            );
-            // Set right again before anybody followed.
-            assert_eq!(
-                (after(&mut steady, 11, 0, 0), steady.set_by()),
-                (11_000 + set * HOUR, -set * HOUR)
-            );
-            assert_eq!(
-                (after(&mut steady, 12, set, 0), steady.set_by()),
-                (12_000 + set * HOUR, 0)
-            );
+    fn time_in_suspend_has_passed() {
+        let mut detector = detector();
+        let later = 8 * HOUR;
+        assert_eq!(detector.read(reading(later, 0)), NOON.shifted(later));
+        assert_eq!(detector.read(reading(later, HOUR)), NOON.shifted(later));
+        assert_eq!(detector.state().offset, HOUR);
+    }
+
+    #[test]
+    fn small_corrections_are_followed_and_do_not_add_up() {
+        let mut detector = detector();
+        for (millis, set, shown) in [
+            (60_000, 900, 60_900),
+            (120_000, 9_000, 129_000),
+            (125_000, -300, 129_000),
+            (180_000, -300, 179_700),
+            (240_000, 10_001, 240_000),
+            (300_000, 10_900, 300_899),
+        ] {
+            assert_eq!(detector.read(reading(millis, set)), NOON.shifted(shown));
         }
     }
 
-    #[test]
-    fn time_asleep_has_passed() {
-        let mut steady = begun();
-        assert_eq!(
-            (after(&mut steady, 5, 0, 8), steady.set_by()),
-            (5_000 + 8 * HOUR, 0)
-        );
-        assert_eq!(
-            (after(&mut steady, 6, 24, 8), steady.set_by()),
-            (6_000 + 8 * HOUR, 24 * HOUR)
-        );
-        assert_eq!(
-            (after(&mut steady, 7, 24, 9), steady.set_by()),
-            (7_000 + 9 * HOUR, 24 * HOUR)
-        );
-    }
-
-    #[test]
-    fn small_corrections_are_followed_at_once() {
-        let mut steady = begun();
-        for (number, off) in [900i64, -400, 9_000, -300].into_iter().enumerate() {
-            let passed = Duration::from_secs(60 * (number as u64 + 1));
-            let wall = NOON.after(passed).moved(off);
-            assert_eq!(
-                (steady.read(wall, steady.begun + passed), steady.set_by()),
-                (wall, 0)
-            );
+    proptest! {
+        #[test]
+        fn store_time_is_never_ten_seconds_off(
+            changes in proptest::collection::vec(
+                (0..2 * HOUR, prop_oneof![-48 * HOUR..48 * HOUR, -12_000..12_000i64], any::<bool>()),
+                1..50,
+            ),
+        ) {
+            let (mut detector, mut before) = (detector(), NOON);
+            let (mut millis, mut set) = (0, 0);
+            for (passed, by, restart) in changes {
+                (millis, set) = (millis + passed, set + by);
+                let reading = reading(millis, set);
+                if restart {
+                    let saved = detector.state().clone();
+                    detector = StepDetector::new(reading, Some("boot".to_owned()));
+                    detector.resume(saved, before, reading);
+                }
+                let now = detector.read(reading);
+                prop_assert!(now >= before, "{now} after {before}");
+                let off = now.as_millis() - NOON.as_millis() - millis;
+                prop_assert!(off.abs() <= SMALLEST_STEP, "off by {off} ms");
+                before = now;
+            }
         }
     }
 }

@@ -204,8 +204,6 @@ fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::
         max_pending: values.whole("queue.max_pending").unwrap_or(1),
         retention,
         payload_retention,
-        // With the jitter of a pause.
-        longest_pause: retry.max.max(retry.initial).mul_f64(1.2),
         recovery_delay: retry.initial,
     }
 }

@@ -91,7 +91,7 @@ impl Jobbell {
     /// If the queue cannot be opened (another process uses it, for example) or a mail server's
     /// settings are unusable.
     pub async fn start(config: impl Borrow<Config>) -> Result<Self, StartError> {
-        Self::start_at(config.borrow(), Clock::steady()).await
+        Self::start_at(config.borrow(), Clock::adjusted()).await
     }
 
     /// Like [`Jobbell::start`], with another clock.

@@ -40,8 +40,6 @@ pub struct AttemptContext {
     pub metrics: Arc<Metrics>,
     /// Cuts off what is under way: the time to stop is over.
     pub abort: CancellationToken,
-    /// [`Clock::followed`] at the claim: the lease's times and the settlement's are as of then.
-    pub followed: i64,
 }
 
 impl AttemptContext {
@@ -49,7 +47,7 @@ impl AttemptContext {
     ///
     /// `reserved` is a permit for the server that it will try first, when that server has a rate.
     pub async fn deliver(self, lease: Lease, reserved: Option<RatePermit>) -> Settlement {
-        let now = || self.clock.now_as_of(self.followed);
+        let now = || self.clock.now();
         let info = AttemptInfo {
             id: lease.id,
             attempt: lease.attempt,
@@ -105,7 +103,7 @@ impl AttemptContext {
             message_id: &lease.message_id,
             recipient: &lease.recipient,
             kind: lease.kind,
-            created_at: lease.created_at,
+            created_at: self.clock.to_wall(lease.created_at),
             pictures,
         };
         let _mark = self.queue.rendering(lease.id);
@@ -159,12 +157,11 @@ impl AttemptContext {
             Instant::now(),
             AttemptResult::Failed(failure),
         )];
-        let outcome = match self.pipeline.policy.decide(
-            info,
-            &attempts,
-            None,
-            self.clock.now_as_of(self.followed),
-        ) {
+        let outcome = match self
+            .pipeline
+            .policy
+            .decide(info, &attempts, None, self.clock.now())
+        {
             Outcome::Dead(_) => Outcome::Dead(DeadReason::Unrenderable),
             again => again,
         };
@@ -226,14 +223,12 @@ impl AttemptContext {
             if self.pipeline.is_draining() && has_not_begun(&result) {
                 return ControlFlow::Break(());
             }
-            let planning = self.clock.planning().await;
             self.note_health(server, &result);
             let too_large = matches!(&result, AttemptResult::Failed(failure) if failure.kind == FailureKind::TooLarge);
             let attempt = self.attempt(lease, server.transport.name().clone(), at, started, result);
             if let Some(permit) = permit.filter(|_| attempt.is_counted_by_the_server()) {
                 permit.commit(self.clock.now());
             }
-            drop(planning);
             tries.attempts.push(attempt);
             match if too_large {
                 self.smaller(lease, &email)
@@ -266,34 +261,28 @@ impl AttemptContext {
         lane: Lane,
         reserved: &mut Option<RatePermit>,
     ) -> Result<(Option<RatePermit>, ConnectionPermit<'a>), NotAvailable> {
-        // As of the claim, as everything that the verdict is made of.
-        let as_of_claim =
-            |until: Timestamp| until.moved(self.followed.saturating_sub(self.clock.followed()));
         let rests = |now| {
             server
                 .breaker()
                 .closed_until(now)
                 .map(|until| NotAvailable {
-                    until: as_of_claim(until),
+                    until,
                     is_waited_for: false,
                 })
         };
-        let planning = self.clock.planning().await;
         rests(self.clock.now()).map_or(Ok(()), Err)?;
-        drop(planning);
         let busy = |until| NotAvailable {
-            until: as_of_claim(until),
+            until,
             is_waited_for: server.is_waited_for(),
         };
         let connection = server.transport.acquire(lane).await;
         // It may have been found out of order while this mail waited.
-        let _planning = self.clock.planning().await;
         let now = self.clock.now();
         rests(now).map_or(Ok(()), Err)?;
         let connection = connection.map_err(|why| {
             debug!(server = %server.transport.name(), "mail goes back to the queue: {why}");
             NotAvailable {
-                until: as_of_claim(now),
+                until: now,
                 is_waited_for: true,
             }
         })?;
@@ -362,15 +351,15 @@ impl AttemptContext {
             Outcome::Sent => {
                 self.metrics.delivered(
                     lease.lane.as_str(),
-                    self.clock.now_as_of(self.followed).since(lease.created_at),
+                    self.clock.now().since(lease.created_at),
                 );
                 info!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, "Email sent to {to}");
             }
             Outcome::RetryAt { at, .. } if attempts.is_empty() => {
-                debug!(delivery = %lease.id, event = %lease.event_id, next = %at, "mail to {to} waits: no mail server may be given it now");
+                debug!(delivery = %lease.id, event = %lease.event_id, next = %self.clock.to_wall(*at), "mail to {to} waits: no mail server may be given it now");
             }
             Outcome::RetryAt { at, .. } => {
-                warn!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, next = %at, "mail to {to} not sent, will try again: {why}");
+                warn!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, next = %self.clock.to_wall(*at), "mail to {to} not sent, will try again: {why}");
             }
             Outcome::Dead(reason) => {
                 warn!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, %reason, "mail to {to} given up: {why}");

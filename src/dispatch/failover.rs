@@ -50,16 +50,6 @@ impl Breaker {
         }
     }
 
-    /// Moves a pause along with a clock that was set by so many milliseconds.
-    pub const fn move_along(&mut self, millis: i64) {
-        match &mut self.state {
-            BreakerState::Closed { .. } => {}
-            BreakerState::Open { until } | BreakerState::HalfOpen { until } => {
-                *until = until.moved(millis);
-            }
-        }
-    }
-
     /// Whether the server is used by any number of mails.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, BreakerState::Closed { .. })

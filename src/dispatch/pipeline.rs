@@ -108,16 +108,6 @@ impl Pipeline {
         while closing.join_next().await.is_some() {}
     }
 
-    /// Moves rests and rates along with a clock that was set by so many milliseconds.
-    pub fn move_along(&self, millis: i64) {
-        for server in &self.servers {
-            server.breaker().move_along(millis);
-            if let Some(rate_limiter) = server.rate_limiter() {
-                rate_limiter.move_along(millis);
-            }
-        }
-    }
-
     /// Whether mails that have not begun go back into the queue.
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()

@@ -24,7 +24,7 @@ use crate::telemetry::Metrics;
 
 /// The pause after the store has failed, and its doubled limit.
 const STORE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// The longest sleep: a clock that was set forward is noticed at the latest then.
+/// The longest sleep: timers stand still while the machine is suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The longest span of a rate limit.
 const LONGEST_RATE: Duration = Duration::from_hours(24);
@@ -42,8 +42,7 @@ pub struct Dispatcher {
     /// Whether the current line's servers know what they were given before.
     counting: bool,
     draining: JoinSet<()>,
-    /// With each, how much its times do not make up for yet: [`Clock::followed`] as of the claim.
-    running: JoinSet<(Settlement, i64)>,
+    running: JoinSet<Settlement>,
     /// Cuts off what is under way.
     abort: CancellationToken,
     finished: Vec<Settlement>,
@@ -130,10 +129,6 @@ impl Dispatcher {
         if let Some(failed) = self.failed.take() {
             return self.store_failed(&failed);
         }
-        if let Err(failed) = self.follow_clock().await {
-            warn!("the queue cannot be moved along with the clock: {failed}");
-            return self.store_failed(&failed);
-        }
         let now = self.clock.now();
         if let Err(failed) = self.change_pipeline(now).await {
             warn!("the queue cannot be read: {failed}");
@@ -172,37 +167,6 @@ impl Dispatcher {
         }
     }
 
-    /// When the system's clock was set, moves along what was planned by it, and only then goes by
-    /// it: neither does it expire what waits nor put it off.
-    async fn follow_clock(&mut self) -> Result<(), StoreError> {
-        if self.clock.set_by() == 0 {
-            return Ok(());
-        }
-        // The pending claim was made by the old time, at which too much or too little is due.
-        let leases = self.claimer.stop().await?;
-        self.spawn_attempts(leases, self.clock.now());
-        let _held = self.clock.no_plans().await;
-        let set_by = self.clock.set_by();
-        // Somebody may have set it right again.
-        if set_by == 0 {
-            return Ok(());
-        }
-        let moved = self
-            .queue
-            .shift_schedule(set_by, self.clock.now().moved(set_by))
-            .await?;
-        self.current.move_along(set_by);
-        self.finished
-            .iter_mut()
-            .for_each(|settlement| settlement.outcome.move_along(set_by));
-        self.clock.follow(set_by);
-        warn!(
-            "the system clock was set by {} s; the times of {moved} mails that wait are moved along",
-            set_by / 1_000
-        );
-        Ok(())
-    }
-
     /// Takes a new line into use, if there is one, and retires the old one. Its servers go on
     /// counting from what is on record.
     async fn change_pipeline(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -236,28 +200,20 @@ impl Dispatcher {
                 self.clock.clone(),
                 Arc::clone(&self.metrics),
             );
-            let (queue, followed) = (self.queue.clone(), self.clock.followed());
             let context = AttemptContext {
-                queue,
+                queue: self.queue.clone(),
                 pipeline,
                 clock,
                 metrics,
                 abort: self.abort.clone(),
-                followed,
             };
-            self.running
-                .spawn(async move { (context.deliver(lease, reserved).await, followed) });
+            self.running.spawn(context.deliver(lease, reserved));
         }
     }
 
-    fn finish(&mut self, done: Result<(Settlement, i64), tokio::task::JoinError>) {
+    fn finish(&mut self, done: Result<Settlement, tokio::task::JoinError>) {
         match done {
-            Ok((mut settlement, followed)) => {
-                settlement
-                    .outcome
-                    .move_along(self.clock.followed().saturating_sub(followed));
-                self.finished.push(settlement);
-            }
+            Ok(settlement) => self.finished.push(settlement),
             // Its lease runs out and the attempt stays counted, so a mail that does this every time
             // ends.
             Err(lost) => error!("an attempt broke down and is left to its lease: {lost}"),

@@ -34,11 +34,6 @@ impl RateLimiter {
         self.window().is_short()
     }
 
-    /// Moves what it remembers along with a clock that was set by so many milliseconds.
-    pub fn move_along(&self, millis: i64) {
-        self.window().move_along(millis);
-    }
-
     /// How many permits are free now.
     pub fn capacity(&self, now: Timestamp) -> Capacity {
         self.window().capacity(now)

@@ -65,7 +65,7 @@ impl Tries {
 
 /// A server that cannot be tried now.
 pub(super) struct NotAvailable {
-    /// When it can, as of the claim.
+    /// When it can.
     pub(super) until: Timestamp,
     /// Whether the mail waits for it rather than go to the next one.
     pub(super) is_waited_for: bool,

@@ -238,12 +238,3 @@ pub enum Outcome {
     /// count.
     Released,
 }
-
-impl Outcome {
-    /// Moves what is planned along with a clock that was set by so many milliseconds.
-    pub const fn move_along(&mut self, millis: i64) {
-        if let Self::RetryAt { at, .. } = self {
-            *at = at.moved(millis);
-        }
-    }
-}

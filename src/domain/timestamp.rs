@@ -38,9 +38,9 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
-    /// The moment so many milliseconds later, or earlier when there are fewer than none.
+    /// The moment `millis` later, or earlier if negative.
     #[must_use]
-    pub const fn moved(self, millis: i64) -> Self {
+    pub const fn shifted(self, millis: i64) -> Self {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
@@ -51,7 +51,7 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_sub(millis))
     }
 
-    /// The time since `earlier`; zero if that is in the future, as after a clock was set back.
+    /// The time since `earlier`; zero if that is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

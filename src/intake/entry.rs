@@ -132,7 +132,6 @@ impl Intake {
         key: Option<String>,
         excludes: &[EventId],
     ) -> Result<Vec<Accepted>, Refusal> {
-        let _planning = self.0.clock.planning().await;
         let now = self.now();
         let ids: Vec<EventId> = group
             .iter()
@@ -235,9 +234,15 @@ impl Intake {
         }
     }
 
-    /// The current time.
+    /// The current store time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// The current wall time, which signatures are checked against.
+    #[cfg(feature = "server")]
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.0.clock.wall()
     }
 
     /// Counts one event in `jobbell_events_total`. Sources count unreadable events as `invalid`.

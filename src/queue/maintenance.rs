@@ -1,4 +1,4 @@
-//! Maintenance: retention and clock steps.
+//! Maintenance: retention.
 
 use std::time::Duration;
 
@@ -30,16 +30,6 @@ pub struct Maintenance {
 }
 
 impl Queue {
-    /// Shifts the due and expiry times of all pending deliveries after a clock step of `millis`, in
-    /// one commit. `now` is the time after the step. There must be no pending claim. Returns the
-    /// number of deliveries.
-    ///
-    /// # Errors
-    /// When the write fails; nothing is shifted then.
-    pub async fn shift_schedule(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.shift_schedule(millis, now).await
-    }
-
     /// Removes what retention no longer keeps, at most `limit` (and at most 10,000) rows of each
     /// kind: ended deliveries with their attempts, events without deliveries, payloads of ended
     /// events, unmapped payloads. Call it again while [`Maintenance::more`].

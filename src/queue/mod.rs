@@ -18,8 +18,10 @@
 //!
 //! `due_at` is the earliest time at which the row may be claimed. Deliveries are conserved:
 //! accepted is always the sum over the six states ([`Counts::balanced`]). [`Queue`] is the
-//! interface; the backend is `sqlite`, whose documentation defines when data is durable. Verbs take
-//! the time as an argument.
+//! interface; the backend is `sqlite`, whose documentation defines when data is durable.
+//!
+//! Verbs take the store time of [`Queue::clock`] as an argument, and leases contain store time.
+//! Records and [`Filter`] are for people and contain wall time.
 
 mod check_report;
 mod claimer;
@@ -88,10 +90,12 @@ impl Queue {
     /// have accepted such a mail, so it is due after [`Settings::recovery_delay`], and its attempt
     /// is recorded as uncertain. Blocks on the disk.
     ///
+    /// `clock` continues the store time of the database; it must not serve another queue.
+    ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
-        Store::open(settings, clock.now()).map(Self::of)
+        Store::open(settings, clock).map(Self::of)
     }
 
     /// Opens an existing queue to change it from the command line while no daemon runs. Takes the
@@ -137,8 +141,13 @@ impl Queue {
     ///
     /// # Errors
     /// When memory or a thread cannot be allocated.
-    pub fn in_memory(max_pending: u64) -> Result<Self, OpenError> {
-        Store::in_memory(max_pending).map(Self::of)
+    pub fn in_memory(max_pending: u64, clock: &Clock) -> Result<Self, OpenError> {
+        Store::in_memory(max_pending, clock).map(Self::of)
+    }
+
+    /// The clock whose store time the queue uses.
+    pub fn clock(&self) -> &Clock {
+        self.store.clock()
     }
 
     fn of(store: Store) -> Self {

@@ -20,7 +20,8 @@ impl Queue {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        self.store.retry(id, expires_at, now).await
+        let record = self.store.retry(id, expires_at, now).await?;
+        Ok(record.shifted(self.clock().offset()))
     }
 
     /// Cancels a queued delivery.
@@ -32,7 +33,8 @@ impl Queue {
         id: DeliveryId,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        self.store.cancel(id, now).await
+        let record = self.store.cancel(id, now).await?;
+        Ok(record.shifted(self.clock().offset()))
     }
 
     /// Suppresses a queued, dead or cancelled delivery.
@@ -45,6 +47,7 @@ impl Queue {
         reason: SuppressReason,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        self.store.suppress(id, reason, now).await
+        let record = self.store.suppress(id, reason, now).await?;
+        Ok(record.shifted(self.clock().offset()))
     }
 }

@@ -9,7 +9,8 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn find(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError> {
-        self.store.find(id.clone()).await
+        let found = self.store.find(id.clone()).await?;
+        Ok(found.map(|record| record.shifted(self.clock().offset())))
     }
 
     /// The events of this list that are on record, each with its source.
@@ -31,7 +32,8 @@ impl Queue {
         &self,
         id: DeliveryId,
     ) -> Result<Option<DeliveryRecord>, StoreError> {
-        self.store.find_delivery(id).await
+        let found = self.store.find_delivery(id).await?;
+        Ok(found.map(|record| record.shifted(self.clock().offset())))
     }
 
     /// One page of deliveries, newest first; `limit` is clamped to 1–500. New deliveries do not
@@ -45,6 +47,11 @@ impl Queue {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page, ListError> {
-        self.store.list(filter.clone(), cursor, limit).await
+        let (mut filter, offset) = (filter.clone(), self.clock().offset());
+        filter.since = filter.since.map(|since| since.shifted(-offset));
+        let mut page = self.store.list(filter, cursor, limit).await?;
+        let deliveries = page.deliveries.into_iter();
+        page.deliveries = deliveries.map(|record| record.shifted(offset)).collect();
+        Ok(page)
     }
 }

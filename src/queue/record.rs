@@ -102,6 +102,29 @@ pub struct DeliveryRecord {
     pub message_id: String,
 }
 
+impl EventRecord {
+    /// Shifts all times from store time to wall time.
+    pub(super) fn shifted(mut self, offset: i64) -> Self {
+        self.received_at = self.received_at.shifted(offset);
+        let deliveries = self.deliveries.into_iter();
+        self.deliveries = deliveries.map(|one| one.shifted(offset)).collect();
+        self
+    }
+}
+
+impl DeliveryRecord {
+    /// Shifts all times from store time to wall time.
+    pub(super) fn shifted(mut self, offset: i64) -> Self {
+        let attempts = self.attempts.iter_mut().map(|attempt| &mut attempt.at);
+        let times = [&mut self.created_at].into_iter().chain(attempts);
+        let optional = (self.next_attempt_at.as_mut().into_iter()).chain(self.sent_at.as_mut());
+        for time in times.chain(optional) {
+            *time = time.shifted(offset);
+        }
+        self
+    }
+}
+
 /// One attempt on one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {

@@ -17,9 +17,6 @@ pub struct Settings {
     pub retention: Duration,
     /// How long payloads of ended events stay on record; at most `retention`.
     pub payload_retention: Duration,
-    /// The longest pause before a retry. A later due time is the result of a backward clock step,
-    /// and the next start corrects it.
-    pub longest_pause: Duration,
     /// The pause before a delivery is tried again that was sending when the daemon died:
     /// `retry.initial`.
     pub recovery_delay: Duration,

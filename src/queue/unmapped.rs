@@ -63,7 +63,8 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn unmapped(&self, limit: u32) -> Result<Vec<UnmappedRecord>, StoreError> {
-        self.store.unmapped(limit.min(500)).await
+        let records = self.store.unmapped(limit.min(500)).await?.into_iter();
+        Ok(records.map(|record| self.shown(record)).collect())
     }
 
     /// The record with this id, if any.
@@ -71,6 +72,15 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn find_unmapped(&self, id: i64) -> Result<Option<UnmappedRecord>, StoreError> {
-        self.store.find_unmapped(id).await
+        let found = self.store.find_unmapped(id).await?;
+        Ok(found.map(|record| self.shown(record)))
+    }
+
+    fn shown(&self, record: UnmappedRecord) -> UnmappedRecord {
+        UnmappedRecord {
+            first_at: self.clock().to_wall(record.first_at),
+            last_at: self.clock().to_wall(record.last_at),
+            ..record
+        }
     }
 }

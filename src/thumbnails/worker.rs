@@ -89,9 +89,6 @@ impl ThumbnailWorker {
         if room == 0 {
             return Again::WhenRoom;
         }
-        // The clock goes on as it does from reading until when they wait to knowing how long that
-        // is.
-        let _planning = self.clock.planning().await;
         let begun = match self.begin(room).await {
             Ok(Some(begun)) => begun,
             Ok(None) => return Again::WhenCalled,
@@ -248,12 +245,10 @@ impl Work {
         };
         report(&self.job, &captures);
         loop {
-            let planning = self.clock.planning().await;
             let kept = self
                 .queue
                 .finish_thumbnails(&self.job, captures.clone(), self.clock.now())
                 .await;
-            drop(planning);
             let Err(error) = kept else { return };
             warn!(event = %self.job.event_id, "cannot store the thumbnails: {error}");
             // Its mails are sent at the deadline in any case.

@@ -26,8 +26,12 @@ pub struct TestApp {
 impl TestApp {
     /// Starts at New Year.
     pub async fn start(home: &TestConfig) -> Self {
+        Self::start_at(home, Clock::manual(NEW_YEAR)).await
+    }
+
+    /// Starts with this clock.
+    pub async fn start_at(home: &TestConfig, clock: Clock) -> Self {
         jobbell::sandbox::use_program(env!("CARGO_BIN_EXE_jobbell"));
-        let clock = Clock::stepped(NEW_YEAR);
         let jobbell = Jobbell::start_at(&home.load(), clock.clone())
             .await
             .unwrap();

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::access::{Access, granted};
 use super::access_error::AccessError;
 use super::show::text;
-use crate::clock::Clock;
 use crate::domain::{DeliveryId, SuppressReason};
 use crate::queue::OperatorError;
 
@@ -70,7 +69,7 @@ impl Access {
                     .await?,
             ),
             Self::Store { queue, config } => {
-                let now = Clock::System.now();
+                let now = queue.clock().now();
                 if verb == "cancel" {
                     return Ok(serde_json::to_value(queue.cancel(delivery, now).await?)?);
                 }

@@ -148,7 +148,7 @@ async fn store(sources: &Sources, report: &Report) -> Option<Try> {
         Err(_) => return None,
     };
     let routes = Arc::new(ArcSwap::from_pointee(config.routes));
-    let intake = Intake::new(queue.clone(), routes, Clock::System, Arc::default());
+    let intake = Intake::new(queue.clone(), routes, queue.clock().clone(), Arc::default());
     let source = Source(std::borrow::Cow::Borrowed("run"));
     let result = intake.accept_one(&source, event).await;
     queue.close().await;

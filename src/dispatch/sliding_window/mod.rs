@@ -80,17 +80,6 @@ impl SlidingWindow {
         self.limit.per < LONG_LIMIT
     }
 
-    /// Moves what it remembers along with a clock that was set by so many milliseconds.
-    pub fn move_along(&mut self, millis: i64) {
-        for given in &mut self.buckets {
-            *given = Bucket {
-                first: given.first.moved(millis),
-                last: given.last.moved(millis),
-                mails: given.mails,
-            };
-        }
-    }
-
     /// How many permits are free now.
     pub fn capacity(&mut self, now: Timestamp) -> Capacity {
         let normal = self.free(Lane::Normal, now);

@@ -51,7 +51,7 @@ impl HookRequest {
             verifier,
             secret,
             &self.headers,
-            self.state.intake.now(),
+            self.state.intake.wall(),
             *replay_window,
         )
         .map_err(|refused| self.refused(refused, secret))?;
@@ -106,10 +106,10 @@ impl HookRequest {
         let mut body = body::read_at_most(access, &self.sender, &self.headers, body, most).await?;
         let keys = self.hook.keys.as_ref();
         let mut proven =
-            verify::body(verifier, keys, &self.headers, body.as_sent(), intake.now()).await;
+            verify::body(verifier, keys, &self.headers, body.as_sent(), intake.wall()).await;
         if proven == Err(VerifyError::Unauthorized) && body.as_sent() != &*body {
             // Some services sign before they compress.
-            proven = verify::body(verifier, keys, &self.headers, &body, intake.now()).await;
+            proven = verify::body(verifier, keys, &self.headers, &body, intake.wall()).await;
         }
         proven.map_err(|refused| self.refused(refused, None))?;
         if verifier.proves_by_body(&self.headers) {

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_picture_starts.sql"),
     include_str!("../migrations/0007_plain_names.sql"),
     include_str!("../migrations/0008_nodes.sql"),
+    include_str!("../migrations/0009_store_time.sql"),
 ];
 
 /// The step from which on codes and secret links are encrypted.

@@ -27,7 +27,7 @@ mod change;
 mod check;
 mod claim;
 mod claimer;
-mod clock_shift;
+mod clock;
 mod commit_error;
 mod connect;
 mod enqueue;

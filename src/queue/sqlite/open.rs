@@ -19,8 +19,9 @@ use super::shared::Shared;
 use super::store::{INBOX, Store, Thread};
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{check, clock_shift, key, migrate, recover, row, secrets, wal};
-use crate::domain::{DeliveryId, Timestamp};
+use super::{check, clock, key, migrate, recover, row, secrets, wal};
+use crate::clock::Clock;
+use crate::domain::DeliveryId;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{OpenError, Settings};
@@ -29,17 +30,25 @@ use crate::queue::{OpenError, Settings};
 const LONGEST_LIST: Duration = Duration::from_secs(5);
 
 impl Store {
-    pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
+    pub(in crate::queue) fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
         let location = Location::File(claimed.path.clone());
-        let mut conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
+        let mut conn = prepare(&location, &claimed, &vault, &key::path(settings), clock)?;
         let (rendering, left) = Rendering::open(&with_suffix(&claimed.path, "-rendering"));
-        let node = recover(&mut conn, settings, &left, now)
+        let node = recover(&mut conn, settings, &left, clock)
             .map_err(|error| migrate::explain(&claimed.path, error))?;
         Ok(Self {
             rendering,
-            ..Self::finish(location, conn, node, claimed, vault, settings.max_pending)?
+            ..Self::finish(
+                location,
+                conn,
+                node,
+                claimed,
+                vault,
+                settings.max_pending,
+                clock,
+            )?
         })
     }
 
@@ -47,9 +56,18 @@ impl Store {
         let claimed = StateDir::new(settings, false, SHORT_PATIENCE)?;
         let vault = key::ensure(settings)?;
         let location = Location::File(claimed.path.clone());
-        let conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
+        let clock = Clock::adjusted();
+        let conn = prepare(&location, &claimed, &vault, &key::path(settings), &clock)?;
         let node = node::register(&conn).map_err(|error| migrate::explain(&claimed.path, error))?;
-        Self::finish(location, conn, node, claimed, vault, settings.max_pending)
+        Self::finish(
+            location,
+            conn,
+            node,
+            claimed,
+            vault,
+            settings.max_pending,
+            &clock,
+        )
     }
 
     /// Opens the store read-only and without a lock.
@@ -62,8 +80,10 @@ impl Store {
             drop(conn);
             return Self::open_existing(settings);
         }
-        let counts = row::counts(&conn).map_err(|error| migrate::explain(&path, error))?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(Clock::adjusted()));
+        let counts = clock::resume(&conn, &shared.clock)
+            .and_then(|()| row::counts(&conn))
+            .map_err(|error| migrate::explain(&path, error))?;
         shared.status().counts = counts;
         let files = Files {
             location: Location::Read(path),
@@ -75,7 +95,7 @@ impl Store {
         Ok(Self::assemble(inbox, files, shared, None, None))
     }
 
-    pub(in crate::queue) fn in_memory(max_pending: u64) -> Result<Self, OpenError> {
+    pub(in crate::queue) fn in_memory(max_pending: u64, clock: &Clock) -> Result<Self, OpenError> {
         let name = format!(
             "file:/jobbell-{}?vfs=memdb",
             uuid::Builder::from_random_bytes(random())
@@ -92,7 +112,7 @@ impl Store {
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
-        Self::start(files, conn, node, max_pending, Vec::new())
+        Self::start(files, conn, node, max_pending, Vec::new(), clock)
     }
 
     fn finish(
@@ -102,6 +122,7 @@ impl Store {
         mut claimed: StateDir,
         vault: Vault,
         max_pending: u64,
+        clock: &Clock,
     ) -> Result<Self, OpenError> {
         claimed.remember()?;
         let watch =
@@ -111,7 +132,7 @@ impl Store {
             watch: Arc::new(watch),
             vault: Arc::new(vault),
         };
-        Self::start(files, conn, node, max_pending, claimed.into_locks())
+        Self::start(files, conn, node, max_pending, claimed.into_locks(), clock)
     }
 
     fn start(
@@ -120,8 +141,9 @@ impl Store {
         node: NodeId,
         max_pending: u64,
         locks: Vec<std::fs::File>,
+        clock: &Clock,
     ) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(clock.clone()));
         let path = files.location.name().to_owned();
         let writer = Writer::new(
             files.clone(),
@@ -174,6 +196,7 @@ fn prepare(
     claimed: &StateDir,
     vault: &Vault,
     key: &Path,
+    clock: &Clock,
 ) -> Result<Connection, OpenError> {
     wal::examine(&claimed.path)?;
     let mut conn = location.writer()?;
@@ -182,7 +205,8 @@ fn prepare(
         return Err(claimed.lost());
     }
     migrate::migrate(&mut conn, &claimed.path, vault)?;
-    let unreadable = secrets::unreadable(&conn, vault)
+    let unreadable = clock::resume(&conn, clock)
+        .and_then(|()| secrets::unreadable(&conn, vault))
         .map_err(|error| migrate::explain(&claimed.path, error))?;
     if unreadable > 0 {
         tracing::warn!(
@@ -199,22 +223,13 @@ fn recover(
     conn: &mut Connection,
     settings: &Settings,
     rendering: &[DeliveryId],
-    now: Timestamp,
+    clock: &Clock,
 ) -> rusqlite::Result<NodeId> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let node = node::register(&tx)?;
-    recover::run(
-        &tx,
-        node,
-        rendering,
-        now.after(settings.recovery_delay),
-        now,
-    )?;
-    clock_shift::clamp_due_times(
-        &tx,
-        settings.longest_pause.max(settings.recovery_delay),
-        now,
-    )?;
+    let (node, now) = (node::register(&tx)?, clock.now());
+    let due_at = now.after(settings.recovery_delay);
+    recover::run(&tx, node, rendering, due_at, now)?;
+    clock::write(&tx, &clock.state())?;
     tx.commit()?;
     Ok(node)
 }

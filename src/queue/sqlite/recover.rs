@@ -56,7 +56,7 @@ pub(super) fn run(
         counts.shift(State::Sending, State::Queued);
     }
     thumbnails::recover(conn, node, now)?;
-    row::write_counts(conn, &counts)?;
+    row::write_counts(conn, &counts, now)?;
     node::remove_others(conn, node)
 }
 

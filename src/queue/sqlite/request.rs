@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::tx::WriteTx;
-use super::{claim, clock_shift, enqueue, operator, purge, redact, settle, thumbnails, unmapped};
+use super::{claim, enqueue, operator, purge, redact, settle, thumbnails, unmapped};
 use crate::domain::{DeliveryId, SuppressReason, ThumbnailResult, Timestamp};
 use crate::queue::claimer::ClaimRequest;
 use crate::queue::held::Renewal;
@@ -80,7 +80,6 @@ pub(super) enum Request {
     Suppress(Pending<(DeliveryId, SuppressReason), Result<DeliveryRecord, OperatorError>>),
     Purge(Pending<(Vec<i64>, Timestamp), u64>),
     Redact(Pending<(Vec<i64>, Timestamp), u64>),
-    ShiftSchedule(Pending<i64, u64>),
     ClaimThumbnails(Pending<(i64, usize), Vec<ThumbnailJob>>),
     ReleaseThumbnails(Pending<Vec<ThumbnailJob>, ()>),
     FinishThumbnails(Pending<(ThumbnailJob, Vec<ThumbnailResult>), bool>),
@@ -118,7 +117,6 @@ impl Request {
             }),
             Self::Purge(it) => it.run(tx, |tx, (rows, before), _| purge::run(tx, rows, *before)),
             Self::Redact(it) => it.run(tx, |tx, (rows, before), _| redact::run(tx, rows, *before)),
-            Self::ShiftSchedule(it) => it.run(tx, |tx, millis, _| clock_shift::run(tx, *millis)),
             Self::ClaimThumbnails(it) => it.run(tx, |tx, (after, limit), _| {
                 thumbnails::claim(tx, *after, *limit)
             }),
@@ -146,7 +144,6 @@ impl Request {
             Self::Cancel(it) => it.finish(committed),
             Self::Suppress(it) => it.finish(committed),
             Self::Purge(it) | Self::Redact(it) => it.finish(committed),
-            Self::ShiftSchedule(it) => it.finish(committed),
             Self::ClaimThumbnails(it) => it.finish(committed),
             Self::ReleaseThumbnails(it) => it.finish(committed),
             Self::FinishThumbnails(it) => it.finish(committed),

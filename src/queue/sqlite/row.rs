@@ -221,10 +221,14 @@ pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
     })
 }
 
-/// Writes the stored counts.
-pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Result<()> {
-    const SQL: &str = "UPDATE counts SET accepted = ?1, queued = ?2, sending = ?3, sent = ?4, dead = ?5, suppressed = ?6, cancelled = ?7";
-    let values = [
+/// Writes the stored counts. `now` is the time of the commit.
+pub(super) fn write_counts(
+    conn: &Connection,
+    counts: &Counts,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    const SQL: &str = "UPDATE counts SET accepted = ?1, queued = ?2, sending = ?3, sent = ?4, dead = ?5, suppressed = ?6, cancelled = ?7, as_of = ?8";
+    let counted = [
         counts.accepted,
         counts.queued,
         counts.sending,
@@ -233,7 +237,9 @@ pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Resu
         counts.suppressed,
         counts.cancelled,
     ];
-    conn.prepare_cached(SQL)?.execute(values.map(int))?;
+    let values = counted.map(int).into_iter().chain([now.as_millis()]);
+    conn.prepare_cached(SQL)?
+        .execute(rusqlite::params_from_iter(values))?;
     Ok(())
 }
 

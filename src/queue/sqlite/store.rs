@@ -12,6 +12,7 @@ use super::readers::Readers;
 use super::redact::Cursor;
 use super::request::{Answer, Pending, Request};
 use super::shared::Shared;
+use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::queue::rendering::Rendering;
 use crate::queue::{Counts, Health, StoreError};
@@ -118,6 +119,10 @@ impl Store {
                 }
             }
         }
+    }
+
+    pub(in crate::queue) fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     pub(in crate::queue) fn counts(&self) -> Result<Counts, StoreError> {

@@ -66,7 +66,6 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
         max_pending: 1000,
         retention: LEASE,
         payload_retention: LEASE,
-        longest_pause: LEASE,
         recovery_delay: LEASE,
     };
     let queue = Queue::open(&settings, &Clock::System).unwrap();
@@ -260,7 +259,7 @@ async fn empty_claim_does_not_count_as_a_working_disk() {
 
 #[tokio::test]
 async fn unreadable_row_does_not_block_its_lane() {
-    let queue = Queue::in_memory(1000).unwrap();
+    let queue = Queue::in_memory(1000, &Clock::System).unwrap();
     take(&queue, "e1", "t").await.unwrap();
     take(&queue, "e2", "t").await.unwrap();
     inject(&queue, |conn| {
@@ -283,7 +282,7 @@ async fn unreadable_row_does_not_block_its_lane() {
 #[tokio::test]
 async fn pending_claim_survives_a_failed_batch_and_gets_nothing_of_it() {
     let (_dir, _path, queue) = on_disk();
-    let mut claimer = queue.claimer(Clock::stepped(NOW));
+    let mut claimer = queue.claimer(Clock::manual(NOW));
     claimer.set(ALL, LEASE).await.unwrap();
     queue.ping().await;
     inject(&queue, pragma("query_only", 1)).await;
@@ -302,7 +301,7 @@ async fn pending_claim_survives_a_failed_batch_and_gets_nothing_of_it() {
 
 #[tokio::test]
 async fn pending_claim_that_fails_is_answered_and_fails_no_other_request() {
-    let queue = Queue::in_memory(1000).unwrap();
+    let queue = Queue::in_memory(1000, &Clock::System).unwrap();
     take(&queue, "e1", "t").await.unwrap();
     let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
     queue
@@ -327,7 +326,7 @@ async fn pending_claim_that_fails_is_answered_and_fails_no_other_request() {
         if fresh {
             inject(&queue, odd).await;
         }
-        let mut claimer = queue.claimer(Clock::stepped(NOW));
+        let mut claimer = queue.claimer(Clock::manual(NOW));
         claimer.set(ALL, LEASE).await.unwrap();
         if !fresh {
             queue.ping().await;
@@ -351,7 +350,7 @@ async fn pending_claim_that_fails_is_answered_and_fails_no_other_request() {
 #[tokio::test]
 async fn claimer_of_a_closed_store_returns_closed() {
     let (_dir, _path, queue) = on_disk();
-    let mut claimer = queue.claimer(Clock::stepped(NOW));
+    let mut claimer = queue.claimer(Clock::manual(NOW));
     claimer.set(ALL, LEASE).await.unwrap();
     queue.close().await;
     assert!(matches!(claimer.next().await, Err(StoreError::Closed)));
@@ -359,7 +358,7 @@ async fn claimer_of_a_closed_store_returns_closed() {
 
 #[tokio::test]
 async fn producers_are_refused_when_the_inbox_is_full() {
-    let queue = Queue::in_memory(1000).unwrap();
+    let queue = Queue::in_memory(1000, &Clock::System).unwrap();
     let (go, held): (Sender<()>, Receiver<()>) = channel();
     inject(&queue, move |_| {
         // Ends when the other side is dropped.

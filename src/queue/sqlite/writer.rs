@@ -13,10 +13,11 @@ use super::files::Files;
 use super::location::Location;
 use super::node::NodeId;
 use super::request::Request;
-use super::row;
 use super::shared::Shared;
 use super::tx::WriteTx;
 use super::watch::Watch;
+use super::{clock, row};
+use crate::clock::ClockState;
 use crate::domain::Timestamp;
 use crate::queue::{Counts, StoreError};
 
@@ -31,6 +32,8 @@ pub(super) struct Writer {
     wal: Watch,
     node: NodeId,
     counts: Counts,
+    /// The clock's state on disk.
+    clock: ClockState,
     max_pending: u64,
     is_failing: bool,
     claim: PendingClaim,
@@ -48,7 +51,7 @@ impl Writer {
         shared: Arc<Shared>,
         locks: Vec<File>,
     ) -> rusqlite::Result<Self> {
-        let counts = row::counts(&conn)?;
+        let (counts, (clock, _)) = (row::counts(&conn)?, clock::read(&conn)?);
         shared.status().counts = counts;
         let wal = Watch::over_wal(&files.location);
         Ok(Self {
@@ -57,6 +60,7 @@ impl Writer {
             wal,
             node,
             counts,
+            clock,
             max_pending,
             is_failing: false,
             claim: PendingClaim::default(),
@@ -220,16 +224,22 @@ impl Writer {
             wake_thumbnails: false,
             now: Timestamp::from_millis(0),
         };
+        let before = transaction.total_changes();
         for request in requests {
             request.run(&mut tx)?;
         }
         self.claim.run(&mut tx)?;
         let (counts, wake_thumbnails) = (tx.counts, tx.wake_thumbnails);
+        let (now, clock) = (self.shared.clock.now(), self.shared.clock.state());
+        if clock != self.clock {
+            clock::write(&transaction, &clock)?;
+        }
         // After a failure, only a write shows that the disk has recovered.
-        if counts != self.counts || self.is_failing {
-            row::write_counts(&transaction, &counts)?;
+        if transaction.total_changes() != before || self.is_failing {
+            row::write_counts(&transaction, &counts, now)?;
         }
         transaction.commit()?;
+        self.clock = clock;
         Ok((counts, wake_thumbnails))
     }
 

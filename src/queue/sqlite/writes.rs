@@ -168,14 +168,6 @@ impl Store {
         Ok(RedactBatch { events, ..found })
     }
 
-    pub(in crate::queue) async fn shift_schedule(
-        &self,
-        millis: i64,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        self.write(Request::ShiftSchedule, millis, now).await
-    }
-
     /// Waits for an answer of the writer. A purge of no rows changes nothing; whether the disk works
     /// is for `health` to tell.
     pub(in crate::queue) async fn ping(&self) {

@@ -133,7 +133,7 @@ impl DirectMail {
 
     /// Makes one signed call. `to` is masked in the result.
     async fn call<'a>(&'a self, params: Vec<Param<'a>>, to: Option<&Recipient>) -> AttemptResult {
-        let (at, started) = (self.clock.now(), Instant::now());
+        let (at, started) = (self.clock.wall(), Instant::now());
         let (name, form) = http::FORM;
         let sending = self
             .client

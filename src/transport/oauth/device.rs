@@ -121,7 +121,7 @@ impl DeviceFlow {
         let mut form: Form<'_> = vec![("client_id", &settings.client_id)];
         form.extend(settings.scope.as_deref().map(|scope| ("scope", scope)));
         let answer = device.post(&form).await?;
-        let Some((device_code, prompt)) = Prompt::read(&answer, clock.now()) else {
+        let Some((device_code, prompt)) = Prompt::read(&answer, clock.wall()) else {
             return Err(answer.refusal());
         };
         let pause = answer
@@ -150,7 +150,7 @@ impl DeviceFlow {
     /// When the operator has refused, the code has run out, or the provider refuses; the flow is
     /// over then.
     pub async fn poll(&mut self) -> Result<Progress, TokenError> {
-        if self.clock.now() >= self.prompt.expires_at {
+        if self.clock.wall() >= self.prompt.expires_at {
             return Err(TokenError::new(
                 Problem::CodeExpired,
                 "the code was not entered in time",

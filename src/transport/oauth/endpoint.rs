@@ -87,7 +87,7 @@ impl Endpoint {
             .header("accept", "application/json")
             .body(body);
         let response = request.send().await.map_err(|error| self.lost(&error))?;
-        let answer = http::read(response, MAX_BODY, self.clock.now())
+        let answer = http::read(response, MAX_BODY, self.clock.wall())
             .await
             .map_err(|error| self.lost(&error))?;
         let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);

@@ -141,7 +141,7 @@ impl Shared {
     fn cached_token(&self) -> Result<Secret, u64> {
         let cached = self.lock();
         match &cached.token {
-            Some(token) if self.clock.now() < token.renew_at => Ok(token.secret.clone()),
+            Some(token) if self.clock.wall() < token.renew_at => Ok(token.secret.clone()),
             _ => Err(cached.round),
         }
     }
@@ -161,7 +161,7 @@ impl Shared {
 
     async fn renew(&self) -> Result<Secret, TokenError> {
         let result = self.request().await;
-        let now = self.clock.now();
+        let now = self.clock.wall();
         let mut cached = self.lock();
         cached.round += 1;
         cached.failed = None;
@@ -262,7 +262,7 @@ impl Shared {
                 .save(
                     self.settings.refresh_token.as_ref(),
                     token,
-                    self.clock.now(),
+                    self.clock.wall(),
                 )
                 .await
                 .map_err(|error| error.to_string()),

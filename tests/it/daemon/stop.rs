@@ -56,7 +56,7 @@ async fn shutdown_requeues_mails_waiting_for_a_connection() {
         gate.open();
     };
     tokio::join!(app.jobbell.stop(), released);
-    let queue = Queue::open_reader(&config.load().queue).unwrap();
+    let queue = Queue::open_to_read(&config.load().queue).unwrap();
     test_app::reached(&queue, "first", State::Sent, 1).await;
     test_app::reached(&queue, "second", State::Queued, 0).await;
     assert_eq!(peer.mails().len(), 1);
@@ -80,10 +80,10 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
     let app = TestApp::start(&config).await;
     // A separate dispatcher, stopped with a grace period shorter than thirty seconds; the built-in
     // one is idle.
-    let queue = Queue::in_memory(10).unwrap();
+    let clock = Clock::manual(NEW_YEAR);
+    let queue = Queue::in_memory(10, &clock).unwrap();
     let metrics = Arc::new(Metrics::new());
     let routes = Arc::clone(app.jobbell.routes());
-    let clock = Clock::stepped(NEW_YEAR);
     let intake =
         jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
     let dispatcher = Dispatcher::new(queue.clone(), pipeline(&config, &metrics), clock, metrics);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jobbell::domain::{Outcome, Timestamp};
+use jobbell::queue::{ClaimLimit, Settlement};
 use jobbell::routing::Routes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -376,23 +378,13 @@ async fn manual_retry_is_due_at_once_during_a_clock_step() {
     const DAY: i64 = 86_400_000;
     let server = TestServer::open();
     let id = delivery(&server, "e-1").await;
-    let (done, clock, queue) = (
-        CancellationToken::new(),
-        server.clock.clone(),
-        server.queue.clone(),
-    );
+    let (done, clock) = (CancellationToken::new(), server.clock.clone());
     let setting = tokio::spawn({
         let done = done.clone();
         async move {
             for millis in [DAY, -DAY].into_iter().cycle() {
-                // As the dispatcher does.
-                let held = clock.no_plans().await;
-                queue
-                    .shift_schedule(millis, clock.now().moved(millis))
-                    .await
-                    .unwrap();
-                clock.follow(millis);
-                drop(held);
+                clock.set(millis);
+                tokio::task::yield_now().await;
                 if done.is_cancelled() {
                     return;
                 }
@@ -409,20 +401,33 @@ async fn manual_retry_is_due_at_once_during_a_clock_step() {
                 200
             );
         }
-        let held = server.clock.planning().await;
-        let due = server
-            .queue
-            .find_delivery(id.parse().unwrap())
-            .await
-            .unwrap()
-            .unwrap()
-            .next_attempt_at
-            .unwrap();
-        assert_eq!(due, server.clock.now());
-        drop(held);
+        let limit = ClaimLimit {
+            urgent: 0,
+            normal: 1,
+        };
+        let claim = (server.queue).claim(limit, Duration::from_mins(1), server.clock.now());
+        let settlement = Settlement {
+            lease: claim.await.unwrap().pop().unwrap(),
+            attempts: Vec::new(),
+            outcome: Outcome::Released,
+        };
+        let settled = server.queue.settle(vec![settlement], server.clock.now());
+        settled.await.unwrap();
     }
     done.cancel();
     setting.await.unwrap();
+}
+
+#[tokio::test]
+async fn times_are_shown_as_wall_time_after_a_clock_step() {
+    let server = TestServer::open();
+    let id = delivery(&server, "e-1").await;
+    let read = async || answer(server.get(&format!("/v1/deliveries/{id}"))).await.1;
+    let before: Timestamp = serde_json::from_value(read().await["created_at"].clone()).unwrap();
+    server.clock.set(86_400_000);
+    let after: Timestamp = serde_json::from_value(read().await["created_at"].clone()).unwrap();
+    assert_eq!(after, before.shifted(86_400_000));
+    assert_eq!(after, server.clock.wall());
 }
 
 #[tokio::test]

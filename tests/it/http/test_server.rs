@@ -118,7 +118,8 @@ impl TestServer {
             hooks,
             now,
         } = setup;
-        let queue = Queue::in_memory(max_pending).unwrap();
+        let (clock, metrics) = (Clock::manual(now), Arc::new(Metrics::new()));
+        let queue = Queue::in_memory(max_pending, &clock).unwrap();
         let trusted_proxies = trusted_proxies
             .into_iter()
             .map(|text| Proxy::parse(text).unwrap())
@@ -145,7 +146,6 @@ impl TestServer {
             message_id_domain: "jobbell.example".to_owned(),
             picture_wait: None,
         }));
-        let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
         let refusals = Refusals::new(&metrics);
         let intake = Intake::new(
             queue.clone(),

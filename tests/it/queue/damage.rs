@@ -117,14 +117,14 @@ async fn wal_with_a_torn_tail_is_accepted() {
 async fn wal_damaged_before_its_last_commit_is_refused_with_a_remedy() {
     let frame = 24 + PAGE;
     // In the header, in a page, in a frame's number, salt and checksum, in two frames that follow
-    // each other.
+    // each other. The migrations take fewer frames than these.
     let places: [&[usize]; 6] = [
         &[17],
         &[32 + 24 + 1000],
-        &[32 + 60 * frame + 3],
-        &[32 + 60 * frame + 9],
-        &[32 + 60 * frame + 17],
-        &[32 + 71 * frame, 32 + 72 * frame],
+        &[32 + 120 * frame + 3],
+        &[32 + 120 * frame + 9],
+        &[32 + 120 * frame + 17],
+        &[32 + 131 * frame, 32 + 132 * frame],
     ];
     for places in places {
         let (_dir, settings) = killed(false).await;

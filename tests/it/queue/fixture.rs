@@ -36,9 +36,10 @@ pub(crate) struct QueueFixture {
 
 impl QueueFixture {
     pub(crate) fn in_memory() -> Self {
+        let clock = clock();
         Self {
-            queue: Queue::in_memory(1_000_000).unwrap(),
-            clock: clock(),
+            queue: Queue::in_memory(1_000_000, &clock).unwrap(),
+            clock,
             home: TestConfig::Memory,
         }
     }
@@ -84,7 +85,7 @@ impl QueueFixture {
     pub(crate) async fn hold_at_most(&mut self, max_pending: u64) {
         self.queue.close().await;
         self.queue = match &self.home {
-            TestConfig::Memory => Queue::in_memory(max_pending).unwrap(),
+            TestConfig::Memory => Queue::in_memory(max_pending, &self.clock).unwrap(),
             TestConfig::Disk(dir) => Queue::open(&settings(dir, max_pending), &self.clock).unwrap(),
         };
     }
@@ -94,7 +95,7 @@ impl QueueFixture {
         let TestConfig::Disk(dir) = &self.home else {
             panic!("memory does not survive")
         };
-        self.queue = Queue::in_memory(1).unwrap();
+        self.queue = Queue::in_memory(1, &Clock::System).unwrap();
         self.queue = Queue::open(&settings(dir, 1_000_000), &self.clock).unwrap();
     }
 
@@ -244,12 +245,12 @@ impl QueueFixture {
 }
 
 fn clock() -> Clock {
-    Clock::stepped("2026-01-01T00:00:00Z".parse().unwrap())
+    Clock::manual("2026-01-01T00:00:00Z".parse().unwrap())
 }
 
 pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
     let state_dir = dir.path().join("data");
-    let (retention, longest_pause) = (Duration::from_hours(24), Duration::from_hours(2));
+    let retention = Duration::from_hours(24);
     let path = state_dir.join("jobbell.db");
     Settings {
         path,
@@ -257,7 +258,6 @@ pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
         max_pending,
         retention,
         payload_retention: retention,
-        longest_pause,
         recovery_delay: PAUSE,
     }
 }

@@ -94,14 +94,15 @@ macro_rules! always {
             pictures::cancelled_delivery_stays_cancelled,
             pictures::purge_removes_thumbnails_with_their_event,
             pictures::removed_payload_removes_its_thumbnails,
-            pictures::thumbnail_deadline_shifts_with_a_clock_step,
+            pictures::thumbnail_deadline_ignores_clock_steps,
             load::concurrent_tasks_lose_and_duplicate_nothing,
             load::large_group_is_stored,
             retention::payload_is_removed_after_its_last_delivery_and_records_stay,
             retention::payload_of_a_pending_event_is_removed_by_a_later_search,
             retention::payloads_are_removed_in_batches,
             retention::redacted_delivery_cannot_be_retried_but_repetitions_are_known,
-            clock::pending_deliveries_shift_with_a_clock_step,
+            clock::clock_step_neither_expires_nor_delays_deliveries,
+            clock::records_show_wall_time_after_a_clock_step,
             model::random_verbs_match_the_model,
             $($more)*
         }
@@ -123,6 +124,9 @@ always! {
     survival::closed_queue_refuses_and_can_be_reopened,
     survival::counts_survive_a_restart_without_counting_rows,
     survival::opening_a_queue_read_only_keeps_its_leases,
-    clock::start_clamps_due_times_after_a_backward_clock_step,
+    clock::clock_step_while_stopped_is_detected_at_start,
+    clock::start_after_a_boot_continues_from_the_last_commit,
+    clock::times_of_an_earlier_version_stay_right,
+    clock::random_clock_steps_neither_expire_nor_delay,
     retention::database_stays_as_large_as_its_retention,
 }

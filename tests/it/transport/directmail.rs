@@ -57,7 +57,7 @@ fn context() -> Context {
     Context {
         metrics: Arc::new(Metrics::new()),
         replies: Arc::new(Table::new()),
-        clock: Clock::stepped(now()),
+        clock: Clock::manual(now()),
         state_dir: None,
     }
 }

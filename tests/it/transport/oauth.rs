@@ -31,7 +31,7 @@ fn settings(peer: &HttpPeer) -> Settings {
 }
 
 fn clock() -> Clock {
-    Clock::stepped("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap())
+    Clock::manual("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap())
 }
 
 fn source(peer: &HttpPeer) -> TokenSource {

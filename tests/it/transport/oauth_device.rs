@@ -48,7 +48,7 @@ async fn start(peer: &HttpPeer, clock: Clock) -> Result<DeviceFlow, TokenError> 
 }
 
 fn clock() -> Clock {
-    Clock::stepped(START.parse::<Timestamp>().unwrap())
+    Clock::manual(START.parse::<Timestamp>().unwrap())
 }
 
 fn pause(progress: &Progress) -> u64 {

@@ -1,4 +1,4 @@
-//! Aliyun DirectMail over HTTP, against an endpoint that checks the signature by its own means.
+//! Aliyun DirectMail over HTTP, against an endpoint that verifies the signature independently.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +111,7 @@ fn expected_signature(request: &Request) -> String {
     base64::engine::general_purpose::STANDARD.encode(ring::hmac::sign(&key, text.as_bytes()))
 }
 
-/// Answers only calls that are signed rightly.
+/// Accepts only calls with a valid signature.
 async fn endpoint(answer: Answer) -> HttpPeer {
     HttpPeer::start(move |_, request| match request.field("Signature") {
         Some(signature) if signature == expected_signature(request) => answer.clone(),
@@ -141,7 +141,7 @@ fn refusal(status: u16, code: &str) -> Answer {
 }
 
 #[test]
-fn the_signature_is_that_of_the_published_vectors() {
+fn signature_matches_the_published_vectors() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/mail-auth.json")).unwrap();
     for vector in vectors["aliyun_rpc_hmac_sha1"].as_array().unwrap() {
         let text = |name: &str| vector[name].as_str().unwrap();
@@ -164,7 +164,7 @@ fn the_signature_is_that_of_the_published_vectors() {
 }
 
 #[tokio::test]
-async fn a_mail_is_handed_over_with_its_message_id_and_a_new_nonce_each_time() {
+async fn request_has_the_message_id_and_a_new_nonce_each_time() {
     let peer = endpoint(taken()).await;
     let sender = sender(settings(peer.url("/")));
     let receipt = sender.send(&email()).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_mail_is_handed_over_with_its_message_id_and_a_new_nonce_each_time() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_cut_or_left_out_and_inline_pictures_give_way() {
+async fn long_fields_are_truncated_and_inline_images_left_out() {
     let peer = endpoint(taken()).await;
     let from = Mailbox::parse("A sender with quite a long name <notify@mail.example.com>").unwrap();
     let common = Common { from, ..common() };
@@ -271,7 +271,7 @@ async fn what_is_too_long_is_cut_or_left_out_and_inline_pictures_give_way() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_judged_by_its_code_and_not_by_its_status() {
+async fn refusal_is_classified_by_its_code_not_its_status() {
     let unavailable = |seconds: Option<u64>, server_wide| FailureKind::Unavailable {
         retry_after: seconds.map(Duration::from_secs),
         server_wide,
@@ -331,7 +331,7 @@ async fn a_refusal_is_judged_by_its_code_and_not_by_its_status() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_found_by_the_signature_and_the_echoed_request_is_not_repeated() {
+async fn wrong_key_is_reported_without_the_echoed_request() {
     let peer = endpoint(taken()).await;
     let wrong = Settings {
         access_key_secret: Secret::new("canary-wrong"),
@@ -355,7 +355,7 @@ async fn a_wrong_key_is_found_by_the_signature_and_the_echoed_request_is_not_rep
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_named_with_both_clocks_in_both_languages() {
+async fn wrong_clock_is_reported_with_both_times_in_both_languages() {
     let answer =
         refusal(400, "InvalidTimeStamp.Expired").header("date", "Wed, 04 Mar 2026 08:45:42 GMT");
     let failure = refused(answer.clone()).await;
@@ -384,7 +384,7 @@ async fn a_clock_that_is_off_is_named_with_both_clocks_in_both_languages() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_the_services_own_is_judged_by_its_status() {
+async fn foreign_response_is_classified_by_its_status() {
     let server_wide = |seconds: Option<u64>| FailureKind::Unavailable {
         retry_after: seconds.map(Duration::from_secs),
         server_wide: true,
@@ -412,7 +412,7 @@ async fn an_answer_that_is_not_the_services_own_is_judged_by_its_status() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_leaves_the_result_unknown() {
+async fn missing_response_is_uncertain() {
     let silent = endpoint(Answer::silence()).await;
     let impatient = sender(Settings {
         timeout: Duration::from_millis(300),
@@ -441,7 +441,7 @@ async fn an_answer_that_never_comes_leaves_the_result_unknown() {
 }
 
 #[tokio::test]
-async fn without_a_connection_nothing_was_sent_and_another_server_may_be_asked() {
+async fn connection_failure_allows_failover() {
     let unavailable = FailureKind::Unavailable {
         retry_after: None,
         server_wide: true,
@@ -472,7 +472,7 @@ async fn without_a_connection_nothing_was_sent_and_another_server_may_be_asked()
 }
 
 #[tokio::test]
-async fn no_more_calls_than_connections_are_under_way() {
+async fn concurrent_calls_are_limited_by_max_connections() {
     let peer = HttpPeer::start(|_, _| taken().held()).await;
     let sender = Arc::new(sender(settings(peer.url("/"))));
     let mut calls = tokio::task::JoinSet::new();
@@ -490,7 +490,7 @@ async fn no_more_calls_than_connections_are_under_way() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_at_once() {
+fn invalid_settings_are_rejected_at_start() {
     let new = |settings| DirectMail::new(common(), settings, &context());
     let good = settings("dm.ap-southeast-1.aliyuncs.com".to_owned());
     assert_eq!(
@@ -540,7 +540,7 @@ fn settings_that_cannot_work_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_probe_sends_no_mail_and_tells_a_wrong_key() {
+async fn probe_sends_no_mail_and_detects_a_wrong_key() {
     let lacking = Answer::json(
         400,
         &json!({ "Code": "MissingToAddress", "Message": "ToAddress is mandatory for this action.", "RequestId": "R" }),
@@ -578,6 +578,6 @@ async fn a_probe_sends_no_mail_and_tells_a_wrong_key() {
             retry_after: None,
             server_wide: true
         },
-        "nothing was sent that could be in doubt"
+        "nothing was sent, so nothing is uncertain"
     );
 }

@@ -1,4 +1,4 @@
-//! lettre's own transport and composer as a second opinion.
+//! Comparison with lettre's transport and composer.
 
 use jobbell::domain::Email;
 use lettre::message::{MultiPart, SinglePart};
@@ -33,7 +33,7 @@ fn lettre_to(peer: &SmtpPeer) -> AsyncSmtpTransport<Tokio1Executor> {
 }
 
 #[tokio::test]
-async fn both_put_the_same_bytes_on_the_wire() {
+async fn lettre_sends_the_same_bytes() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     let mail = Email {
@@ -47,15 +47,14 @@ async fn both_put_the_same_bytes_on_the_wire() {
         .await
         .unwrap();
     let theirs = peer.mails().remove(1);
-    // lettre ends a message with a line end in any case, so that one with its own gets an empty
-    // line more.
+    // lettre always adds a line end, so a message that has one gets an extra empty line.
     let message = ours.wire.strip_suffix(b".\r\n").unwrap();
     assert_eq!(theirs.wire, [message, b"\r\n.\r\n"].concat());
     assert_eq!((ours.from, ours.to), (theirs.from, theirs.to));
 }
 
 #[tokio::test]
-async fn both_compose_a_mail_that_reads_the_same() {
+async fn mail_composed_by_lettre_parses_the_same() {
     let peer = SmtpPeer::start().await;
     let mail = email();
     to(&peer).send(&mail).await.unwrap();

@@ -1,4 +1,4 @@
-//! Time limits, over a stream in memory with paused time.
+//! Timeouts, over an in-memory stream with paused time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, common, email, settings};
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
-/// Sends one mail over a stream in memory that holds `room` bytes each way.
-async fn send(peer: &SmtpPeer, settings: &Settings, room: usize) -> Result<Receipt, Failure> {
-    let (ours, theirs) = tokio::io::duplex(room);
+/// Sends one mail over an in-memory stream that buffers `capacity` bytes in each direction.
+async fn send(peer: &SmtpPeer, settings: &Settings, capacity: usize) -> Result<Receipt, Failure> {
+    let (ours, theirs) = tokio::io::duplex(capacity);
     peer.serve(theirs);
     let (common, trust) = (common(), Trust::new(settings).unwrap());
     let config = SessionConfig {
@@ -42,7 +42,7 @@ async fn send(peer: &SmtpPeer, settings: &Settings, room: usize) -> Result<Recei
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
+async fn silent_server_fails_after_the_timeout_of_each_step() {
     let steps = [
         (At::Greeting, Stage::Greeting),
         (At::Ehlo, Stage::Ehlo),
@@ -78,7 +78,7 @@ async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_yes_to_the_dot_is_waited_for() {
+async fn late_reply_to_the_final_dot_is_awaited() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -97,7 +97,7 @@ async fn a_late_yes_to_the_dot_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
+async fn missing_reply_to_the_final_dot_is_uncertain_after_10_minutes() {
     let peer = SmtpPeer::builder().once(At::Dot, Act::Silence).offline();
     let settings = Settings {
         timeout: Duration::from_secs(5),
@@ -113,9 +113,9 @@ async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_does_not_move_on_is_given_up() {
+async fn stalled_payload_fails_after_its_timeout() {
     let started = Instant::now();
-    // A gate that stays closed reads nothing, and 200 octets are all that the stream holds.
+    // Behind the closed gate nothing is read, and the stream buffers only 200 octets.
     let stuck = SmtpPeer::builder()
         .once(At::Payload, Act::Usual.held(&Gate::new()))
         .offline();

@@ -1,5 +1,4 @@
-//! Troubles in which no server said anything: each with its cause and its advice, in the operator's
-//! language.
+//! Failures without a reply of the server: each with cause and advice, in the operator's language.
 
 use std::time::Duration;
 
@@ -14,26 +13,26 @@ async fn failure(locale: Locale, settings: Settings, email: &Email) -> Failure {
     localized(locale, settings).send(email).await.unwrap_err()
 }
 
-/// Holds a failure to the words of a trouble, and to having been told in both languages.
-fn assert_explained(failures: [Failure; 2], trouble: LocalError) {
+/// Asserts that both failures have the explanation of this error, in their languages.
+fn assert_explained(failures: [Failure; 2], error: LocalError) {
     for (failure, locale) in failures.into_iter().zip([Locale::En, Locale::ZhCn]) {
         assert_eq!(
             failure.explanation,
-            Table::new().explain_local(trouble).explanation(locale),
+            Table::new().explain_local(error).explanation(locale),
             "{failure:?}"
         );
     }
 }
 
-/// What two sends to this server come to, one for each language.
+/// The failures of two sends to this server, one for each language.
 async fn sends(builder: Builder, change: impl Fn(&SmtpPeer, Settings) -> Settings) -> [Failure; 2] {
     let peer = builder.start().await;
-    let told =
+    let result =
         async |locale| failure(locale, change(&peer, with_login(peer.port())), &email()).await;
-    [told(Locale::En).await, told(Locale::ZhCn).await]
+    [result(Locale::En).await, result(Locale::ZhCn).await]
 }
 
-fn guarded() -> Builder {
+fn with_auth() -> Builder {
     SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
@@ -46,17 +45,17 @@ fn encrypted(peer: &SmtpPeer, settings: Settings) -> Settings {
 }
 
 #[tokio::test]
-async fn a_server_out_of_reach_is_explained() {
-    let nowhere = async |locale| {
+async fn unreachable_server_is_explained() {
+    let unknown = async |locale| {
         let settings = Settings {
             host: "no-such-host.invalid".to_owned(),
             ..settings(25)
         };
         failure(locale, settings, &email()).await
     };
-    let failures = [nowhere(Locale::En).await, nowhere(Locale::ZhCn).await];
+    let failures = [unknown(Locale::En).await, unknown(Locale::ZhCn).await];
     let known = [LocalError::DnsNotFound, LocalError::DnsTemporary]
-        .map(|trouble| Table::new().explain_local(trouble).explanation(Locale::En));
+        .map(|error| Table::new().explain_local(error).explanation(Locale::En));
     assert!(
         known.contains(&failures[0].explanation) && failures[1].explanation.is_some(),
         "{failures:?}"
@@ -72,7 +71,7 @@ async fn a_server_out_of_reach_is_explained() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_good_is_explained() {
+async fn invalid_certificate_is_explained() {
     let cases = [
         (Certificate::expired(), LocalError::CertificateExpired),
         (
@@ -80,40 +79,44 @@ async fn a_certificate_that_is_not_good_is_explained() {
             LocalError::CertificateName,
         ),
     ];
-    for (certificate, trouble) in cases {
+    for (certificate, error) in cases {
         assert_explained(
-            sends(guarded().implicit_tls().certificate(certificate), encrypted).await,
-            trouble,
+            sends(
+                with_auth().implicit_tls().certificate(certificate),
+                encrypted,
+            )
+            .await,
+            error,
         );
     }
-    let strange = |_: &SmtpPeer, settings: Settings| Settings {
+    let untrusted = |_: &SmtpPeer, settings: Settings| Settings {
         tls: Tls::Implicit,
         ..settings
     };
     assert_explained(
-        sends(guarded().implicit_tls(), strange).await,
+        sends(with_auth().implicit_tls(), untrusted).await,
         LocalError::CertificateSelfSigned,
     );
     assert_explained(
-        sends(guarded().starttls(), encrypted).await,
+        sends(with_auth().starttls(), encrypted).await,
         LocalError::TlsWrongVersion,
     );
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_issuers() {
-    let strange = |_: &SmtpPeer, settings: Settings| Settings {
+async fn self_signed_certificate_in_tls_ca_file_is_trusted_unless_a_ca() {
+    let untrusted = |_: &SmtpPeer, settings: Settings| Settings {
         tls: Tls::Implicit,
         ..settings
     };
     for issuer in [false, true] {
         let builder = || {
-            guarded()
+            with_auth()
                 .implicit_tls()
                 .certificate(Certificate::self_signed(issuer))
         };
         assert_explained(
-            sends(builder(), strange).await,
+            sends(builder(), untrusted).await,
             LocalError::CertificateSelfSigned,
         );
         let peer = builder().start().await;
@@ -131,20 +134,20 @@ async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_i
 }
 
 #[tokio::test]
-async fn encryption_that_is_missing_or_refused_is_explained() {
+async fn missing_or_refused_encryption_is_explained() {
     let required = |_: &SmtpPeer, settings: Settings| Settings {
         tls: Tls::Starttls,
         ..settings
     };
     assert_explained(
-        sends(guarded(), required).await,
+        sends(with_auth(), required).await,
         LocalError::StarttlsNotOffered,
     );
-    let refusing = guarded()
+    let refusing = with_auth()
         .starttls()
         .always(At::Starttls, Act::reply("502 5.5.1 what"));
     assert_explained(sends(refusing, required).await, LocalError::StarttlsRefused);
-    let injecting = guarded().starttls().always(
+    let injecting = with_auth().starttls().always(
         At::Starttls,
         Act::Reply(b"220 go\r\n250 AUTH PLAIN\r\n".to_vec()),
     );
@@ -155,20 +158,20 @@ async fn encryption_that_is_missing_or_refused_is_explained() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_not_offered_is_explained() {
+async fn missing_login_mechanism_is_explained() {
     let as_is = |_: &SmtpPeer, settings: Settings| settings;
     assert_explained(
         sends(SmtpPeer::builder(), as_is).await,
         LocalError::AuthNotOffered,
     );
     assert_explained(
-        sends(guarded().mechanisms("CRAM-MD5 XOAUTH2"), as_is).await,
+        sends(with_auth().mechanisms("CRAM-MD5 XOAUTH2"), as_is).await,
         LocalError::AuthMechanism,
     );
 }
 
 #[tokio::test]
-async fn silence_and_noise_are_explained() {
+async fn silent_and_non_smtp_servers_are_explained() {
     let hasty = |_: &SmtpPeer, settings: Settings| Settings {
         timeout: Duration::from_millis(200),
         ..settings
@@ -198,7 +201,7 @@ async fn silence_and_noise_are_explained() {
         LocalError::NotSmtp,
     );
     assert_explained(
-        sends(guarded().always(At::Dot, Act::Close), |_, settings| {
+        sends(with_auth().always(At::Dot, Act::Close), |_, settings| {
             settings
         })
         .await,
@@ -207,19 +210,19 @@ async fn silence_and_noise_are_explained() {
 }
 
 #[tokio::test]
-async fn a_mail_that_the_server_cannot_take_is_explained_before_it_is_sent() {
+async fn unacceptable_mail_is_explained_before_it_is_sent() {
     assert_explained(
-        sends(guarded().offering("SIZE 100"), |_, settings| settings).await,
+        sends(with_auth().offering("SIZE 100"), |_, settings| settings).await,
         LocalError::TooLarge,
     );
-    let peer = guarded().without("SMTPUTF8").start().await;
-    let abroad = Email {
+    let peer = with_auth().without("SMTPUTF8").start().await;
+    let non_ascii = Email {
         to: Recipient::parse("用户@例子.广告").unwrap(),
         ..email()
     };
-    let told = async |locale| failure(locale, with_login(peer.port()), &abroad).await;
+    let result = async |locale| failure(locale, with_login(peer.port()), &non_ascii).await;
     assert_explained(
-        [told(Locale::En).await, told(Locale::ZhCn).await],
+        [result(Locale::En).await, result(Locale::ZhCn).await],
         LocalError::Smtputf8NotOffered,
     );
     assert_eq!(peer.seen().count("MAIL"), 0);

@@ -1,4 +1,4 @@
-//! Logging in, and when the password stays at home.
+//! Login with a password, and when the password is not sent.
 
 use encoding_rs::GB18030;
 use jobbell::domain::{FailureKind, Stage};
@@ -7,13 +7,13 @@ use jobbell::transport::smtp::{Depth, Settings, Tls};
 use super::{PASSWORD, SERVER_UNAVAILABLE, common, context, email, smtp, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
-fn guarded() -> Builder {
+fn with_auth() -> Builder {
     SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 #[tokio::test]
-async fn plain_is_chosen_first_and_sent_at_once() {
-    let peer = guarded().start().await;
+async fn auth_plain_is_preferred_with_an_initial_response() {
+    let peer = with_auth().start().await;
     smtp(with_login(peer.port())).send(&email()).await.unwrap();
     let seen = peer.seen();
     assert_eq!(seen.mails[0].login.as_deref(), Some("me@example.com"));
@@ -22,12 +22,15 @@ async fn plain_is_chosen_first_and_sent_at_once() {
 }
 
 #[tokio::test]
-async fn plain_waits_for_the_334_where_the_server_wants_it_so() {
-    let peer = guarded().without_initial_response().start().await;
+async fn auth_plain_waits_for_334_if_the_server_requires_it() {
+    let peer = with_auth().without_initial_response().start().await;
     smtp(with_login(peer.port())).send(&email()).await.unwrap();
     assert_eq!(peer.mails()[0].login.as_deref(), Some("me@example.com"));
     for refusal in ["501 5.5.4 no", "503 5.5.1 no", "504 5.5.4 no"] {
-        let peer = guarded().once(At::Auth, Act::reply(refusal)).start().await;
+        let peer = with_auth()
+            .once(At::Auth, Act::reply(refusal))
+            .start()
+            .await;
         smtp(with_login(peer.port())).send(&email()).await.unwrap();
         let seen = peer.seen();
         assert_eq!(
@@ -40,13 +43,13 @@ async fn plain_waits_for_the_334_where_the_server_wants_it_so() {
 }
 
 #[tokio::test]
-async fn login_is_used_where_plain_is_not_offered_whatever_the_prompts_say() {
+async fn auth_login_is_used_without_plain_whatever_its_prompts() {
     for prompts in [
         ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"],
         ["", ""],
         ["not base64 \u{7528}", "dXNlcm5hbWU6"],
     ] {
-        let peer = guarded()
+        let peer = with_auth()
             .mechanisms("CRAM-MD5 LOGIN")
             .prompts(prompts[0], prompts[1])
             .start()
@@ -62,8 +65,8 @@ async fn login_is_used_where_plain_is_not_offered_whatever_the_prompts_say() {
 }
 
 #[tokio::test]
-async fn login_is_the_way_out_when_plain_was_offered_in_error() {
-    let peer = guarded()
+async fn auth_login_is_used_if_plain_fails_with_504() {
+    let peer = with_auth()
         .once(At::Auth, Act::reply("504 5.5.4 no"))
         .once(At::Auth, Act::reply("504 5.5.4 no"))
         .start()
@@ -73,9 +76,9 @@ async fn login_is_the_way_out_when_plain_was_offered_in_error() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_gbk_is_told_in_chinese() {
+async fn gbk_refusal_is_decoded() {
     let text = "535 Error: 请使用授权码登录。详情请看: http://service.mail.qq.com/cgi-bin/help?subtype=1&&id=28&&no=1001256\r\n";
-    let peer = guarded()
+    let peer = with_auth()
         .always(
             At::Auth,
             Act::ReplyAndClose(GB18030.encode(text).0.into_owned()),
@@ -100,7 +103,7 @@ async fn a_refusal_in_gbk_is_told_in_chinese() {
 }
 
 #[tokio::test]
-async fn a_refused_password_is_not_tried_a_second_way() {
+async fn refused_password_is_not_sent_by_another_mechanism() {
     let peer = SmtpPeer::builder()
         .login("me@example.com", "another")
         .start()
@@ -122,8 +125,8 @@ async fn a_refused_password_is_not_tried_a_second_way() {
 }
 
 #[tokio::test]
-async fn a_login_put_off_is_the_servers_trouble() {
-    let peer = guarded()
+async fn temporary_login_failure_is_server_wide() {
+    let peer = with_auth()
         .always(At::Auth, Act::reply("454 4.7.0 too many login attempts"))
         .start()
         .await;
@@ -138,11 +141,11 @@ async fn a_login_put_off_is_the_servers_trouble() {
 }
 
 #[tokio::test]
-async fn no_login_offered_is_told_and_the_password_kept() {
+async fn password_is_not_sent_if_no_login_is_offered() {
     for builder in [
         SmtpPeer::builder(),
         SmtpPeer::builder().offering("AUTH="),
-        guarded().mechanisms("CRAM-MD5 GSSAPI"),
+        with_auth().mechanisms("CRAM-MD5 GSSAPI"),
         SmtpPeer::builder().always(At::Ehlo, Act::reply("502 no")),
     ] {
         let peer = builder.start().await;
@@ -166,10 +169,10 @@ async fn no_login_offered_is_told_and_the_password_kept() {
     }
 }
 
-/// A name that leads to this machine without being a loopback address is not to be had everywhere,
-/// so the rule is asked over a stream that is said to come from elsewhere.
+/// Not every machine has a name that is not a loopback address, so the session runs over an
+/// in-memory stream that is declared as remote.
 #[tokio::test]
-async fn a_password_does_not_go_in_clear_to_another_machine() {
+async fn password_is_not_sent_unencrypted_to_another_machine() {
     use jobbell::clock::Clock;
     use jobbell::telemetry::Metrics;
     use jobbell::transport::smtp::{
@@ -177,12 +180,12 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
     };
     use std::sync::Arc;
 
-    for (tls, plain_login, goes) in [
+    for (tls, plain_login, is_sent) in [
         (Tls::Opportunistic, false, false),
         (Tls::None, false, false),
         (Tls::None, true, true),
     ] {
-        let peer = guarded().offline();
+        let peer = with_auth().offline();
         let settings = Settings {
             tls,
             plain_login,
@@ -207,7 +210,7 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
             TraceRecorder::new("primary".into(), Arc::new(Metrics::new())),
         )
         .await;
-        assert_eq!(opened.is_ok(), goes, "{tls:?} {plain_login}");
+        assert_eq!(opened.is_ok(), is_sent, "{tls:?} {plain_login}");
         if let Err(failure) = &opened {
             assert_eq!(
                 (failure.stage, failure.kind),
@@ -221,16 +224,16 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
         }
         drop(opened);
         serving.await.unwrap();
-        assert_eq!(peer.seen().count("AUTH"), usize::from(goes));
+        assert_eq!(peer.seen().count("AUTH"), usize::from(is_sent));
     }
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_password_does_not_make_us_tell_it() {
+async fn password_echoed_by_the_server_is_masked() {
     use base64::Engine as _;
     let response =
         base64::engine::general_purpose::STANDARD.encode(format!("\0me@example.com\0{PASSWORD}"));
-    let peer = guarded()
+    let peer = with_auth()
         .always(
             At::Auth,
             Act::reply(&format!("535 5.7.8 what is {response}, or {PASSWORD}?")),
@@ -241,9 +244,9 @@ async fn a_server_that_repeats_the_password_does_not_make_us_tell_it() {
     let failure = server.send(&email()).await.unwrap_err();
     assert_eq!(failure.reply.as_ref().unwrap().text, "what is ***, or ***?");
     let trace = server.trace(Depth::Login).await;
-    let told = format!("{failure:?} {failure} {trace:?} {server:?}");
+    let shown = format!("{failure:?} {failure} {trace:?} {server:?}");
     assert!(
-        !told.contains(PASSWORD) && !told.contains(&response),
-        "{told}"
+        !shown.contains(PASSWORD) && !shown.contains(&response),
+        "{shown}"
     );
 }

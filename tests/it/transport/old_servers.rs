@@ -1,5 +1,5 @@
-//! Servers that are odd or old, but legal: they get the mail all the same, or are told apart from
-//! broken ones.
+//! Unusual or old servers that conform to the standards: mails are sent to them, or the failure is
+//! told apart from that of a broken server.
 
 use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
@@ -26,7 +26,7 @@ async fn configured_helo_name_is_used_in_ehlo_and_helo() {
 }
 
 #[tokio::test]
-async fn helo_follows_every_refusal_of_ehlo_that_may_mean_the_command() {
+async fn helo_follows_an_ehlo_rejected_as_a_command() {
     for reply in [
         "500 what",
         "501 syntax",
@@ -49,7 +49,7 @@ async fn helo_follows_every_refusal_of_ehlo_that_may_mean_the_command() {
 }
 
 #[tokio::test]
-async fn refused_helo_name_is_answered_with_advice_that_names_the_setting() {
+async fn refused_helo_name_is_explained_with_the_setting() {
     for reply in [
         "421 4.3.0 go away",
         "450 4.7.1 <[127.0.0.1]>: Helo command rejected: Host not found",
@@ -70,7 +70,7 @@ async fn refused_helo_name_is_answered_with_advice_that_names_the_setting() {
             "{reply}: {failure:?}"
         );
     }
-    // Postfix says so at RCPT, by its default smtpd_delay_reject.
+    // Postfix rejects the HELO name at RCPT, by its default smtpd_delay_reject.
     let reply = "504 5.5.2 <box>: Helo command rejected: need fully-qualified hostname";
     let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply(reply))
@@ -87,7 +87,7 @@ async fn refused_helo_name_is_answered_with_advice_that_names_the_setting() {
 }
 
 #[tokio::test]
-async fn server_that_prints_auth_with_an_equals_sign_only_is_logged_in_to() {
+async fn auth_line_with_an_equals_sign_is_understood() {
     let peer = SmtpPeer::builder()
         .login("me@example.com", PASSWORD)
         .mechanisms("=LOGIN PLAIN")

@@ -1,5 +1,4 @@
-//! What the large services do when something is wrong, and that it is named with its remedy in both
-//! languages.
+//! Failures of the large mail services, each explained with its remedy in both languages.
 
 use encoding_rs::GB18030;
 use jobbell::domain::{Failure, FailureKind, Locale, Stage};
@@ -9,13 +8,13 @@ use jobbell::transport::smtp::{Credentials, Login, Settings, Tls};
 use super::{PASSWORD, SERVER_UNAVAILABLE, email, localized, numbered, smtp, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
-fn guarded() -> Builder {
+fn with_auth() -> Builder {
     SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
-/// What a send comes to in one language, and how often the server was asked to let us in.
-async fn told(provider: &'static str, locale: Locale, at: At, act: Act) -> Failure {
-    let peer = guarded().always(at, act).start().await;
+/// The failure of a send, explained in this language, after at most one login.
+async fn failure(provider: &'static str, locale: Locale, at: At, act: Act) -> Failure {
+    let peer = with_auth().always(at, act).start().await;
     let settings = Settings {
         provider: Some(provider),
         ..with_login(peer.port())
@@ -24,13 +23,13 @@ async fn told(provider: &'static str, locale: Locale, at: At, act: Act) -> Failu
     let failure = server.send(&email()).await.unwrap_err();
     assert!(
         peer.seen().count("AUTH") <= 1,
-        "services ban those who repeat a refused login"
+        "services ban clients that repeat a refused login"
     );
     failure
 }
 
-/// Holds both languages to the words that make cause and remedy plain.
-async fn assert_named(
+/// Asserts that the explanations in both languages contain cause and advice.
+async fn assert_explained(
     provider: &'static str,
     at: At,
     act: Act,
@@ -40,7 +39,7 @@ async fn assert_named(
 ) -> Failure {
     let mut last = None;
     for (locale, [cause, advice]) in [(Locale::En, en), (Locale::ZhCn, zh)] {
-        let failure = told(provider, locale, at, act.clone()).await;
+        let failure = failure(provider, locale, at, act.clone()).await;
         assert_eq!(failure.kind, kind, "{failure:?}");
         let explanation = failure.explanation.as_ref().unwrap();
         assert!(
@@ -53,7 +52,7 @@ async fn assert_named(
 }
 
 #[tokio::test]
-async fn qq_refuses_a_password_in_gbk_and_hangs_up() {
+async fn qq_refusal_in_gbk_is_explained_although_qq_disconnects() {
     let words = "535 Error: 请使用授权码登录。详情请看: http://service.mail.qq.com/cgi-bin/help?subtype=1&&id=28&&no=1001256\r\n";
     let gbk = Act::ReplyAndClose(GB18030.encode(words).0.into_owned());
     let (en, zh) = (
@@ -63,7 +62,7 @@ async fn qq_refuses_a_password_in_gbk_and_hangs_up() {
         ],
         ["不是 QQ 邮箱授权码", "重新生成授权码"],
     );
-    let failure = assert_named("qq", At::Auth, gbk, FailureKind::Misconfigured, en, zh).await;
+    let failure = assert_explained("qq", At::Auth, gbk, FailureKind::Misconfigured, en, zh).await;
     assert_eq!(failure.stage, Stage::Auth);
     assert!(
         failure
@@ -71,17 +70,17 @@ async fn qq_refuses_a_password_in_gbk_and_hangs_up() {
             .unwrap()
             .text
             .starts_with("Error: 请使用授权码登录"),
-        "the refusal is told, not the hang-up"
+        "the refusal is reported, not the disconnect"
     );
     let english = Act::reply_and_close(
         "535 Login Fail. Please enter your authorization code to login. More information in http://service.mail.qq.com",
     );
-    assert_named("qq", At::Auth, english, FailureKind::Misconfigured, en, zh).await;
+    assert_explained("qq", At::Auth, english, FailureKind::Misconfigured, en, zh).await;
 }
 
 #[tokio::test]
-async fn the_domain_of_the_login_tells_the_service_where_the_host_does_not() {
-    let peer = guarded()
+async fn service_is_recognized_by_the_domain_of_the_login() {
+    let peer = with_auth()
         .always(
             At::Auth,
             Act::reply("535 Login Fail. Please enter your authorization code to login."),
@@ -108,8 +107,8 @@ async fn the_domain_of_the_login_tells_the_service_where_the_host_does_not() {
 }
 
 #[tokio::test]
-async fn qq_cuts_the_connection_after_its_yes_and_the_mail_counts_as_sent() {
-    let peer = guarded()
+async fn qq_mail_is_sent_although_qq_disconnects_after_accepting() {
+    let peer = with_auth()
         .implicit_tls()
         .always(At::Dot, Act::reply_and_cut("250 OK: queued as."))
         .start()
@@ -137,7 +136,7 @@ async fn qq_cuts_the_connection_after_its_yes_and_the_mail_counts_as_sent() {
 }
 
 #[tokio::test]
-async fn netease_takes_a_mail_for_spam() {
+async fn netease_spam_refusal_is_explained() {
     let spam = Act::reply(
         "554 DT:SPM 163 smtp10,DsCowAD3_1nQ please see http://mail.163.com/help/help_spam_16.htm?ip=1.2.3.4",
     );
@@ -145,14 +144,14 @@ async fn netease_takes_a_mail_for_spam() {
         ["looks like spam", "another server"],
         ["疑似垃圾邮件", "换服务器"],
     );
-    let failure = assert_named("163", At::Dot, spam, FailureKind::RejectedHere, en, zh).await;
+    let failure = assert_explained("163", At::Dot, spam, FailureKind::RejectedHere, en, zh).await;
     assert_eq!(failure.stage, Stage::Dot);
 }
 
 #[tokio::test]
-async fn gmail_wants_an_app_password_and_counts_the_day() {
+async fn gmail_app_password_and_daily_limit_are_explained() {
     let app = "534-5.7.9 Application-specific password required. For more information, go to\r\n534 5.7.9  https://support.google.com/mail/?p=InvalidSecondFactor x1sm - gsmtp";
-    assert_named(
+    assert_explained(
         "gmail",
         At::Auth,
         Act::reply(app),
@@ -166,7 +165,7 @@ async fn gmail_wants_an_app_password_and_counts_the_day() {
         retry_after: Some(std::time::Duration::from_hours(1)),
         server_wide: true,
     };
-    assert_named(
+    assert_explained(
         "gmail",
         At::Dot,
         Act::reply(day),
@@ -178,9 +177,9 @@ async fn gmail_wants_an_app_password_and_counts_the_day() {
 }
 
 #[tokio::test]
-async fn outlook_refuses_passwords() {
+async fn outlook_refusal_of_passwords_is_explained() {
     let basic = "535 5.7.139 Authentication unsuccessful, basic authentication is disabled. [AM0PR10CA0001.EURPRD10.PROD.OUTLOOK.COM]";
-    assert_named(
+    assert_explained(
         "outlook",
         At::Auth,
         Act::reply(basic),
@@ -192,7 +191,7 @@ async fn outlook_refuses_passwords() {
 }
 
 #[tokio::test]
-async fn a_known_host_is_read_by_its_own_rows_without_a_preset() {
+async fn known_host_uses_its_own_rows_without_a_preset() {
     use jobbell::domain::Reply;
     use jobbell::transport::explain::Table;
     let service = jobbell::transport::providers::replies_of(None, "smtp.qq.com");

@@ -1,5 +1,5 @@
-//! Every row of the table of replies, said by a server at its stage: class, retry, fail-over and
-//! advice come out as written.
+//! Every row of the reply table, sent by a server at its stage, has the class, retry, failover and
+//! advice of the row.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn lines(file: &'static str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// Where a server would say a row's words.
+/// The step at which a server sends a row's reply.
 fn place(row: &[&str]) -> (At, Stage) {
     match (row[1], row[4]) {
         ("535" | "534" | "526" | "524" | "523" | "538" | "432" | "454", _) => {
@@ -39,8 +39,7 @@ fn place(row: &[&str]) -> (At, Stage) {
     }
 }
 
-/// The settings under which a row of this key is looked at: by the preset's name, or by the host
-/// where there is no preset.
+/// Settings to which the rows of this key apply: by the preset's name, or else by the host.
 fn settings(key: &str) -> Settings {
     let preset = providers::all().find(|preset| preset.replies == Some(key));
     let host = if key == "mailtrap" {
@@ -59,8 +58,8 @@ fn settings(key: &str) -> Settings {
     }
 }
 
-/// Sends one mail to a server that says `answer` at one point; gives what it came to.
-async fn told(
+/// Sends one mail to a server that replies `answer` at one step; returns the failure.
+async fn failure(
     settings: &Settings,
     locale: Locale,
     table: &Arc<Table>,
@@ -105,7 +104,7 @@ async fn told(
         .unwrap_err()
 }
 
-/// What a class with its two columns means for the mail and the server; pauses aside.
+/// What a class with its two columns means for the mail and the server, except for pauses.
 fn written(row: &[&str], stage: Stage) -> String {
     let before_the_mail = matches!(stage, Stage::Greeting | Stage::Auth | Stage::Mail);
     let unavailable = |server_wide: bool| format!("unavailable, server-wide {server_wide}");
@@ -131,7 +130,7 @@ fn meant(kind: FailureKind) -> String {
 }
 
 #[tokio::test]
-async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
+async fn every_row_of_the_reply_table_applies_at_its_stage() {
     let table = Arc::new(Table::new());
     let all = lines(REPLIES);
     let spoken = all
@@ -151,7 +150,7 @@ async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
             row[3]
         );
         for locale in [Locale::En, Locale::ZhCn] {
-            let failure = told(&settings(row[0]), locale, &table, at, &answer).await;
+            let failure = failure(&settings(row[0]), locale, &table, at, &answer).await;
             assert_eq!(
                 (failure.stage, meant(failure.kind)),
                 (stage, written(row, stage)),
@@ -176,7 +175,7 @@ async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
                 };
                 assert!(pause.as_secs() >= 10, "{row:?}");
             }
-            // A bare 550 or 553 is the stage's, in the stage's words.
+            // A bare 550 or 553 has the class and the text of the stage.
             let is_bare = row[0] == "any"
                 && matches!(code, "550" | "553")
                 && row[2].is_empty()
@@ -206,7 +205,7 @@ async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
 }
 
 #[tokio::test]
-async fn a_bare_550_is_judged_by_its_stage() {
+async fn bare_550_is_classified_by_its_stage() {
     let table = Arc::new(Table::new());
     let settings = settings("any");
     let unavailable = FailureKind::Unavailable {
@@ -222,11 +221,11 @@ async fn a_bare_550_is_judged_by_its_stage() {
             (At::Data, Stage::Data, FailureKind::RejectedHere),
             (At::Dot, Stage::Dot, FailureKind::RejectedHere),
         ] {
-            // After a 550 to EHLO comes HELO.
+            // HELO follows a 550 to EHLO.
             if (at, code) == (At::Ehlo, "550") {
                 continue;
             }
-            let failure = told(&settings, Locale::En, &table, at, &format!("{code} no")).await;
+            let failure = failure(&settings, Locale::En, &table, at, &format!("{code} no")).await;
             assert_eq!(
                 (failure.stage, failure.kind),
                 (stage, kind),

@@ -1,4 +1,4 @@
-//! Encryption: required where it is asked for, never given up halfway, and explained when it fails.
+//! Encryption: required if configured, never dropped halfway, and explained if it fails.
 
 use jobbell::domain::{Failure, FailureKind, Stage};
 use jobbell::transport::smtp::{Settings, SetupError, Smtp, Tls};
@@ -14,13 +14,13 @@ fn trusting(peer: &SmtpPeer, tls: Tls) -> Settings {
     }
 }
 
-fn guarded() -> Builder {
+fn with_auth() -> Builder {
     SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 #[tokio::test]
-async fn implicit_tls_is_spoken_from_the_first_byte() {
-    let peer = guarded().implicit_tls().start().await;
+async fn implicit_tls_starts_with_the_first_byte() {
+    let peer = with_auth().implicit_tls().start().await;
     smtp(trusting(&peer, Tls::Implicit))
         .send(&email())
         .await
@@ -31,9 +31,9 @@ async fn implicit_tls_is_spoken_from_the_first_byte() {
 }
 
 #[tokio::test]
-async fn starttls_upgrades_and_asks_ehlo_again() {
+async fn starttls_upgrades_and_repeats_ehlo() {
     for tls in [Tls::Starttls, Tls::Opportunistic] {
-        let peer = guarded().starttls().start().await;
+        let peer = with_auth().starttls().start().await;
         smtp(trusting(&peer, tls)).send(&email()).await.unwrap();
         assert!(peer.mails()[0].encrypted);
         assert_eq!(peer.seen().count("EHLO"), 2);
@@ -51,8 +51,8 @@ async fn starttls_upgrades_and_asks_ehlo_again() {
 }
 
 #[tokio::test]
-async fn tls_1_2_is_enough() {
-    let peer = guarded()
+async fn tls_1_2_is_accepted() {
+    let peer = with_auth()
         .implicit_tls()
         .certificate(Certificate::over_tls12())
         .start()
@@ -64,8 +64,8 @@ async fn tls_1_2_is_enough() {
 }
 
 #[tokio::test]
-async fn required_starttls_is_required_on_loopback_too() {
-    let peer = guarded().start().await;
+async fn starttls_is_required_on_loopback_too() {
+    let peer = with_auth().start().await;
     let failure = smtp(Settings {
         tls: Tls::Starttls,
         ..with_login(peer.port())
@@ -85,7 +85,7 @@ async fn required_starttls_is_required_on_loopback_too() {
 }
 
 #[tokio::test]
-async fn an_offered_starttls_that_is_refused_never_falls_back_to_clear_text() {
+async fn refused_starttls_never_falls_back_to_plain_text() {
     for tls in [Tls::Starttls, Tls::Opportunistic] {
         for (refusal, kind) in [
             ("454 4.7.0 not now", SERVER_UNAVAILABLE),
@@ -93,7 +93,7 @@ async fn an_offered_starttls_that_is_refused_never_falls_back_to_clear_text() {
             ("502 5.5.1 what", FailureKind::Misconfigured),
             ("250 fine, but no", FailureKind::Misconfigured),
         ] {
-            let peer = guarded()
+            let peer = with_auth()
                 .starttls()
                 .always(At::Starttls, Act::reply(refusal))
                 .start()
@@ -114,8 +114,8 @@ async fn an_offered_starttls_that_is_refused_never_falls_back_to_clear_text() {
 }
 
 #[tokio::test]
-async fn bytes_slipped_in_behind_the_answer_to_starttls_end_it() {
-    let peer = guarded()
+async fn bytes_after_the_starttls_reply_end_the_connection() {
+    let peer = with_auth()
         .starttls()
         .always(
             At::Starttls,
@@ -136,7 +136,7 @@ async fn bytes_slipped_in_behind_the_answer_to_starttls_end_it() {
 }
 
 #[tokio::test]
-async fn opportunistic_goes_on_in_clear_where_nothing_is_offered() {
+async fn opportunistic_tls_continues_unencrypted_if_not_offered() {
     let peer = SmtpPeer::start().await;
     smtp(Settings {
         tls: Tls::Opportunistic,
@@ -160,27 +160,30 @@ async fn refused(builder: Builder, change: impl FnOnce(Settings) -> Settings) ->
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_good_is_explained() {
-    let strange = refused(guarded().implicit_tls(), |settings| Settings {
+async fn invalid_certificate_is_explained() {
+    let untrusted = refused(with_auth().implicit_tls(), |settings| Settings {
         tls_ca_file: None,
         ..settings
     })
     .await;
     assert!(
-        strange.detail.contains("has an unknown issuer") && strange.detail.contains("tls_ca_file"),
+        untrusted.detail.contains("has an unknown issuer")
+            && untrusted.detail.contains("tls_ca_file"),
         "{}",
-        strange.detail
+        untrusted.detail
     );
 
     let old = refused(
-        guarded().implicit_tls().certificate(Certificate::expired()),
+        with_auth()
+            .implicit_tls()
+            .certificate(Certificate::expired()),
         |settings| settings,
     )
     .await;
     assert!(old.detail.contains("expired"), "{}", old.detail);
 
     let other = refused(
-        guarded()
+        with_auth()
             .implicit_tls()
             .certificate(Certificate::named("mail.example.net")),
         |settings| settings,
@@ -192,20 +195,20 @@ async fn a_certificate_that_is_not_good_is_explained() {
         other.detail
     );
 
-    for failure in [strange, old, other] {
+    for failure in [untrusted, old, other] {
         assert_eq!(failure.kind, FailureKind::Misconfigured);
     }
 }
 
 #[tokio::test]
-async fn a_port_that_speaks_no_tls_at_once_is_explained() {
-    let failure = refused(guarded().starttls(), |settings| settings).await;
+async fn port_without_implicit_tls_is_explained() {
+    let failure = refused(with_auth().starttls(), |settings| settings).await;
     assert_eq!(failure.kind, FailureKind::Misconfigured);
     assert!(failure.detail.contains("starttls"), "{}", failure.detail);
 }
 
 #[tokio::test]
-async fn a_break_during_the_handshake_is_the_servers_trouble() {
+async fn connection_lost_during_the_handshake_is_server_wide() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = smtp(Settings {
@@ -223,7 +226,7 @@ async fn a_break_during_the_handshake_is_the_servers_trouble() {
 }
 
 #[test]
-fn a_root_certificate_that_cannot_be_read_is_found_at_once() {
+fn unreadable_root_certificate_is_reported_at_start() {
     let settings = |path: &std::path::Path| Settings {
         tls: Tls::Implicit,
         tls_ca_file: Some(path.to_owned()),

@@ -1,4 +1,4 @@
-//! A conversation told step by step: what a person is shown of it, and how far it goes.
+//! A conversation traced step by step: what is shown of it, and where it stops.
 
 use jobbell::domain::Stage;
 use jobbell::transport::smtp::{Depth, Settings, Tls};
@@ -7,7 +7,7 @@ use super::{email, smtp, to, with_login};
 use crate::support::smtp_peer::{Act, At, Certificate, SmtpPeer};
 
 #[tokio::test]
-async fn a_rehearsal_names_sender_and_recipient_and_sends_nothing() {
+async fn dry_run_sends_the_envelope_and_no_mail() {
     let peer = SmtpPeer::start().await;
     let trace = to(&peer).trace(Depth::Envelope(&email())).await;
     assert_eq!(trace.result.unwrap(), None);
@@ -25,7 +25,7 @@ async fn a_rehearsal_names_sender_and_recipient_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn the_certificate_is_told_also_when_it_is_refused() {
+async fn certificate_is_reported_even_if_rejected() {
     for (certificate, trusted, starttls) in [
         (Certificate::default(), true, true),
         (Certificate::expired(), true, false),
@@ -53,7 +53,7 @@ async fn the_certificate_is_told_also_when_it_is_refused() {
             tls_ca_file,
             ..with_login(peer.port())
         });
-        // The second time no session is taken up again, which would show no certificate.
+        // The second attempt must not resume the TLS session, which would show no certificate.
         for _ in 0..2 {
             let trace = server.trace(Depth::Login).await;
             assert_eq!(trace.result.is_ok(), good, "{:?}", trace.result);

@@ -1,5 +1,4 @@
-//! Logging in by token: asked for when the login is due, renewed once when it is refused, never
-//! told.
+//! Login with a token: fetched when needed, renewed once when rejected, never shown.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 const USER: &str = "me@example.com";
 
-/// Gives `canary-0`, `canary-1`, … for an hour each.
+/// Returns `canary-0`, `canary-1`, …, each for an hour.
 async fn tokens() -> HttpPeer {
     HttpPeer::start(|number, _| Answer::json(200, &json!({ "access_token": format!("canary-{number}"), "expires_in": 3600, "token_type": "Bearer" }))).await
 }
@@ -48,7 +47,7 @@ fn server(peer: &SmtpPeer, tokens: &HttpPeer) -> Smtp {
 }
 
 #[tokio::test]
-async fn a_token_goes_with_the_command() {
+async fn token_is_sent_as_the_initial_response() {
     let (peer, tokens) = (
         SmtpPeer::builder().token(USER, "canary-0").start().await,
         tokens().await,
@@ -91,7 +90,7 @@ async fn all_connections_share_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_renewed_once() {
+async fn rejected_token_is_renewed_once() {
     let refusals = [
         (At::Auth, Act::Usual),
         (
@@ -132,7 +131,7 @@ async fn a_token_that_is_refused_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_told_and_not_tried_again() {
+async fn second_rejection_is_reported_and_not_retried() {
     for (locale, word) in [
         (Locale::En, "trying passwords again does not help"),
         (Locale::ZhCn, "反复尝试密码无效"),
@@ -180,7 +179,7 @@ async fn a_second_refusal_is_told_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_after_its_challenge_has_refused_the_token() {
+async fn disconnect_after_the_challenge_rejects_the_token() {
     let (peer, tokens) = (
         SmtpPeer::builder()
             .token(USER, "another")
@@ -197,7 +196,7 @@ async fn a_server_that_hangs_up_after_its_challenge_has_refused_the_token() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_tokens_is_not_asked_and_costs_none() {
+async fn server_without_xoauth2_consumes_no_token() {
     for (peer, trouble) in [
         (
             SmtpPeer::builder().login(USER, "p").start().await,
@@ -220,7 +219,7 @@ async fn a_server_that_takes_no_tokens_is_not_asked_and_costs_none() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_gives_none_is_explained_and_no_login_is_tried() {
+async fn token_server_failure_is_explained_without_a_login() {
     let unavailable = FailureKind::Unavailable {
         retry_after: None,
         server_wide: true,
@@ -265,7 +264,7 @@ async fn a_token_server_that_gives_none_is_explained_and_no_login_is_tried() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_was_replaced_is_used_after_a_restart() {
+async fn rotated_refresh_token_is_used_after_a_restart() {
     let peer = SmtpPeer::builder().token(USER, "access").start().await;
     let tokens =
         HttpPeer::start(|number, _| Answer::json(200, &json!({ "access_token": "access", "expires_in": 3600, "refresh_token": format!("rotated-{number}") })))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dispatch::{Limits, Permitted, Pipeline, Server, failover::Breaker};
+use crate::dispatch::{Breaker, Permitted, Pipeline, Server};
 use crate::render::Renderer;
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
@@ -27,7 +27,7 @@ pub fn pipeline(
         Ok(Server::new(
             Transport::new(settings, &context)?,
             breaker,
-            Limits::of(settings),
+            common.rate_limit,
         ))
     };
     let servers = if config.routes.enabled {
@@ -41,13 +41,8 @@ pub fn pipeline(
     };
     let routes = config.routes.clone();
     let permitted = Permitted::by(move |recipient| routes.allows(recipient));
-    Ok(Pipeline::new(
-        servers,
-        Renderer::new(config.render.clone()),
-        &config.dispatch,
-        config.routes.enabled,
-    )
-    .permitting(permitted))
+    let renderer = Renderer::new(config.render.clone());
+    Ok(Pipeline::new(servers, renderer, &config.dispatch).permitting(permitted))
 }
 
 /// Shared parts of the mail servers of a configuration.

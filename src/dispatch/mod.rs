@@ -1,15 +1,16 @@
 //! Delivers claimed mails: claim, render, choose a server, send, decide, settle.
 //!
-//! [`retry`], [`failover`] and [`sliding_window`] hold the policy and do no I/O. [`deliver`] makes
-//! one attempt for one lease. [`pool`] claims deliveries, runs the attempts and settles their
-//! results.
+//! [`retry`], [`failover`], [`breaker`] and [`sliding_window`] hold the policy and do no I/O.
+//! [`attempt`] makes one attempt for one lease. [`pool`] claims deliveries, runs the attempts and
+//! settles their results.
 //!
 //! A server's `rate_limit` bounds the claims, so mails wait in the queue and not with a lease. When
 //! a limit per second or minute is reached, mails wait, even if there is a backup server. When a
 //! limit per hour or day is reached, the next server takes over.
 
+pub mod attempt;
+pub mod breaker;
 pub mod capacity;
-pub mod deliver;
 pub mod failover;
 pub mod pipeline;
 pub mod pool;
@@ -17,12 +18,12 @@ pub mod rate_limiter;
 pub mod retry;
 pub mod server;
 pub mod sliding_window;
-mod tries;
 
+pub use breaker::Breaker;
 pub use pipeline::{Permitted, Pipeline};
 pub use pool::{Dispatcher, ReloadHandle};
 pub use retry::RetryPolicy;
-pub use server::{Limits, Server};
+pub use server::Server;
 
 /// The configuration of dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]

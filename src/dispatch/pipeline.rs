@@ -1,4 +1,4 @@
-//! What stands ready to deliver: the servers in order, the renderer, the retry policy.
+//! The configured servers, renderer and policies that attempts use.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::domain::{Lane, Recipient, ServerName, Timestamp};
 use crate::queue::SentCount;
 use crate::render::Renderer;
 
-/// Says whether a recipient may be mailed; by default everybody may.
+/// Decides whether a recipient may be sent mail. The default allows everyone.
 #[derive(Clone)]
 pub struct Permitted(Arc<dyn Fn(&Recipient) -> bool + Send + Sync>);
 
 impl Permitted {
-    /// Asks this at every attempt.
+    /// Calls `rule` in every attempt.
     pub fn by(rule: impl Fn(&Recipient) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(rule))
     }
 
-    /// Whether it may be.
+    /// Whether this recipient may be sent mail.
     pub fn allows(&self, recipient: &Recipient) -> bool {
         (self.0)(recipient)
     }
@@ -44,50 +44,36 @@ impl fmt::Debug for Permitted {
     }
 }
 
-/// Everything that an attempt needs; replaced as a whole when the configuration is read again.
+/// Everything that depends on the configuration. A reload replaces it as a whole.
 #[derive(Debug)]
 pub struct Pipeline {
-    /// The servers in the order in which they are tried.
+    /// The servers in the order in which they are tried. Without any, nothing is claimed.
     pub servers: Vec<Server>,
-    /// Makes mails of events.
+    /// Renders mails.
     pub renderer: Renderer,
-    /// When to try again.
+    /// Decides about retries.
     pub policy: RetryPolicy,
-    /// The most attempts under way.
+    /// The most attempts at a time, at least 1.
     pub concurrency: usize,
-    /// The switch: while it is off nothing is claimed.
-    pub enabled: bool,
-    /// Who may be mailed. Asked again at every attempt, because a reload may have narrowed it.
+    /// Checked in every attempt, because a reload may have removed recipients.
     pub permitted: Permitted,
     draining: CancellationToken,
 }
 
 impl Pipeline {
-    /// Puts servers, renderer and settings together.
-    pub fn new(
-        servers: Vec<Server>,
-        renderer: Renderer,
-        settings: &Settings,
-        enabled: bool,
-    ) -> Self {
-        let (policy, concurrency, draining) = (
-            settings.retry.clone(),
-            settings.concurrency.max(1),
-            CancellationToken::new(),
-        );
-        let permitted = Permitted::default();
+    /// A pipeline that allows all recipients.
+    pub fn new(servers: Vec<Server>, renderer: Renderer, settings: &Settings) -> Self {
         Self {
             servers,
             renderer,
-            policy,
-            concurrency,
-            enabled,
-            permitted,
-            draining,
+            policy: settings.retry.clone(),
+            concurrency: settings.concurrency.max(1),
+            permitted: Permitted::default(),
+            draining: CancellationToken::new(),
         }
     }
 
-    /// The same, mailing only those whom `permitted` allows.
+    /// Restricts the recipients.
     #[must_use]
     pub fn permitting(self, permitted: Permitted) -> Self {
         Self { permitted, ..self }
@@ -108,7 +94,7 @@ impl Pipeline {
         while closing.join_next().await.is_some() {}
     }
 
-    /// Whether mails that have not begun go back into the queue.
+    /// Whether [`drain`](Self::drain) was called, so mails not sent yet return to the queue.
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }
@@ -117,7 +103,7 @@ impl Pipeline {
     pub fn is_rate_limited(&self) -> bool {
         self.servers
             .iter()
-            .any(|server| server.limits().rate.is_some())
+            .any(|server| server.rate_limit.is_some())
     }
 
     /// Gives every server with a rate limit its rate limiter: the `previous` pipeline's if the
@@ -133,7 +119,7 @@ impl Pipeline {
         let unsettled =
             (unsettled > 0).then(|| (now, u32::try_from(unsettled).unwrap_or(u32::MAX)));
         for server in &self.servers {
-            let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else {
+            let (name, Some(rate)) = (server.transport.name(), server.rate_limit) else {
                 continue;
             };
             let kept = previous
@@ -159,14 +145,10 @@ impl Pipeline {
 
     /// How many mails may be claimed now. A server whose cooldown has ended is tried with one mail.
     pub fn capacity(&self, now: Timestamp) -> Capacity {
-        let mut total = Capacity::NONE;
-        if !self.enabled {
-            return total;
-        }
-        let mut probe = false;
+        let (mut total, mut probe) = (Capacity::NONE, false);
         for server in &self.servers {
             let breaker = *server.breaker();
-            let capacity = match breaker.closed_until(now) {
+            let capacity = match breaker.open_until(now) {
                 Some(until) => Capacity::none_until(until),
                 None => server.capacity(now),
             };
@@ -209,7 +191,7 @@ impl Pipeline {
         now: Timestamp,
     ) -> Option<RatePermit> {
         for server in self.order(preferred_server) {
-            if server.breaker().closed_until(now).is_some() {
+            if server.breaker().open_until(now).is_some() {
                 continue;
             }
             match server.rate_permit(&mut None, lane, now) {

@@ -6,40 +6,25 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
+use super::breaker::Breaker;
 use super::capacity::Capacity;
-use super::failover::Breaker;
 use super::rate_limiter::{RateLimiter, RatePermit};
 use crate::domain::{Lane, Timestamp};
-use crate::transport::{RateLimit, Settings, Transport};
+use crate::transport::{RateLimit, Transport};
 
 /// When to ask a server again whose rate limiter is not set yet.
 const SOON: Duration = Duration::from_secs(1);
 /// A reached limit is logged again only after this fraction of it was free.
 const FREE_AGAIN: usize = 8;
 
-/// The limits of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The most mails in a period.
-    pub rate: Option<RateLimit>,
-}
-
-impl Limits {
-    /// The limits in a server's settings.
-    pub fn of(settings: &Settings) -> Self {
-        Self {
-            rate: settings.common.rate_limit,
-        }
-    }
-}
-
 /// A mail server, its health and its rate limit.
 #[derive(Debug)]
 pub struct Server {
     /// Sends mails to it.
     pub transport: Transport,
+    /// The most mails in a period.
+    pub rate_limit: Option<RateLimit>,
     breaker: Mutex<Breaker>,
-    limits: Limits,
     rate_limiter: OnceLock<Arc<RateLimiter>>,
     /// Whether the log says that the rate limit is reached.
     limit_logged: AtomicBool,
@@ -48,11 +33,15 @@ pub struct Server {
 impl Server {
     /// A server. One with a rate limit gets no mails before
     /// [`set_rate_limiter`](Self::set_rate_limiter).
-    pub const fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
+    pub const fn new(
+        transport: Transport,
+        breaker: Breaker,
+        rate_limit: Option<RateLimit>,
+    ) -> Self {
         Self {
             transport,
+            rate_limit,
             breaker: Mutex::new(breaker),
-            limits,
             rate_limiter: OnceLock::new(),
             limit_logged: AtomicBool::new(false),
         }
@@ -61,11 +50,6 @@ impl Server {
     /// Its health. Never held across an await.
     pub fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Its limits.
-    pub const fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// Its rate limiter, if it is set.
@@ -89,30 +73,31 @@ impl Server {
 
     /// How many mails its rate limit allows now.
     pub fn capacity(&self, now: Timestamp) -> Capacity {
-        let Some(rate) = self.limits.rate else {
+        let Some(rate) = self.rate_limit else {
             return Capacity::UNLIMITED;
         };
         let Some(rate_limiter) = self.rate_limiter() else {
             return Capacity::none_until(now.after(SOON));
         };
         let capacity = rate_limiter.capacity(now);
-        if let Some(again) = capacity.more_at {
-            self.log_limit(rate, rate_limiter.is_short(), again);
+        if let Some(more_at) = capacity.more_at {
+            self.log_limit(rate, rate_limiter.is_short(), more_at.since(now));
         } else if capacity.normal > usize::try_from(rate.mails).unwrap_or(usize::MAX) / FREE_AGAIN {
             self.limit_logged.store(false, Ordering::Relaxed);
         }
         capacity
     }
 
-    fn log_limit(&self, rate: RateLimit, is_short: bool, again: Timestamp) {
+    fn log_limit(&self, rate: RateLimit, is_short: bool, wait: Duration) {
         if self.limit_logged.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (server, mails, seconds) = (self.transport.name(), rate.mails, rate.per.as_secs());
+        let (server, mails) = (self.transport.name(), rate.mails);
+        let (period, wait) = (rate.per.as_secs(), wait.as_secs());
         if is_short {
-            debug!(%server, "rate limit of {mails} mails in {seconds} s reached until {again}; mails wait");
+            debug!(%server, "rate limit of {mails} mails in {period} s reached; mails wait {wait} s");
         } else {
-            info!(%server, "rate limit of {mails} mails in {} h reached until {again}; mails go to the next server, or wait if there is none", seconds / 3600);
+            info!(%server, "rate limit of {mails} mails in {} h reached; for {wait} s, mails go to the next server, or wait if there is none", period / 3600);
         }
     }
 
@@ -127,7 +112,7 @@ impl Server {
         lane: Lane,
         now: Timestamp,
     ) -> Result<Option<RatePermit>, Timestamp> {
-        if self.limits.rate.is_none() {
+        if self.rate_limit.is_none() {
             return Ok(None);
         }
         let Some(rate_limiter) = self.rate_limiter() else {

@@ -59,7 +59,7 @@ fn failures(daemon: &Daemon) -> usize {
     daemon
         .log()
         .lines()
-        .filter(|line| line.contains("cannot be stored, will try again"))
+        .filter(|line| line.contains("delivery results; retrying"))
         .count()
 }
 
@@ -213,7 +213,7 @@ async fn shutdown_waits_until_results_are_stored() {
     gate.reached().await;
     disk.breaks(&daemon).await;
     gate.open();
-    daemon.says("cannot be stored").await;
+    daemon.says("could not record").await;
     daemon.signal("TERM").await;
     daemon.says("SIGTERM: stopping").await;
     disk.mends(&daemon).await;

@@ -9,9 +9,9 @@ use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StoreError};
 use crate::transport::permits::urgent_share;
 
-/// How long a store that hangs may delay a stop; the leases of the pending claim are then recovered
-/// at the next start.
-const ENDING: Duration = Duration::from_secs(2);
+/// How long a store that hangs may delay the shutdown. The leases of a pending claim are then
+/// recovered at the next start.
+const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
     /// How many deliveries may be claimed now: what the servers' capacity and the free slots allow.
@@ -28,14 +28,15 @@ impl Dispatcher {
         }
     }
 
-    /// When the capacity changes by itself. Deliveries that become due wake the claimer.
-    pub(super) fn sleep(&self, now: Timestamp) -> Timestamp {
-        let longest = now.after(LONGEST_SLEEP);
+    /// When the capacity changes without an event that wakes the dispatcher. The claimer wakes it
+    /// when deliveries become due.
+    pub(super) fn wake_at(&self, now: Timestamp) -> Timestamp {
+        let latest = now.after(LONGEST_SLEEP);
         if self.claimer.limit().is_some_and(|limit| limit.normal > 0) {
-            return longest;
+            return latest;
         }
         let more_at = self.current.capacity(now).more_at;
-        more_at.map_or(longest, |at| at.min(longest))
+        more_at.map_or(latest, |at| at.min(latest))
     }
 
     /// Starts the attempts of a claim.
@@ -43,22 +44,24 @@ impl Dispatcher {
         &mut self,
         leases: Result<Vec<Lease>, StoreError>,
     ) -> Result<(), StoreError> {
-        let leases = leases.inspect_err(|failed| warn!("the queue cannot be read: {failed}"))?;
+        let leases = leases.inspect_err(|error| warn!("could not read the queue: {error}"))?;
         if !leases.is_empty() {
             self.store_pause = Duration::ZERO;
         }
-        self.spawn_attempts(leases, self.clock.now());
+        self.spawn_attempts(leases);
         Ok(())
     }
 
-    /// Ends the pending claim and releases its leases.
+    /// Stops claiming and releases leases that were claimed but not started.
     pub(super) async fn withdraw(&mut self) {
-        let stopped = tokio::time::timeout(ENDING, self.claimer.stop())
-            .await
-            .unwrap_or_else(|_| Ok(Vec::new()));
-        let leases = stopped
-            .inspect_err(|failed| warn!("the queue cannot be read: {failed}"))
-            .unwrap_or_default();
+        let leases = match tokio::time::timeout(WITHDRAW_TIMEOUT, self.claimer.stop()).await {
+            Ok(Ok(leases)) => leases,
+            Ok(Err(error)) => {
+                warn!("could not read the queue: {error}");
+                return;
+            }
+            Err(_) => return,
+        };
         let released = |lease| Settlement {
             lease,
             attempts: Vec::new(),

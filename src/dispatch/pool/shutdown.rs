@@ -1,5 +1,5 @@
-//! The end of the dispatcher: nothing begins any more, what is under way ends, what it came to is
-//! settled.
+//! Shutdown of the dispatcher: releases what has not started, waits for sends in progress and
+//! settles their results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,41 +10,44 @@ use tracing::{error, warn};
 use super::{Dispatcher, settle};
 use crate::queue::StoreError;
 
-/// The pause before a store that cannot write is asked again while stopping.
+/// The pause before settling again if the store failed.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
-/// How long mails that are cut off may take to notice.
+/// How long aborted sends may take to end.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Gives back what has not begun, and waits for the mails under way; those that take too long
-    /// are cut off, and it stays open whether they were taken.
+    /// Releases what has not started and waits for the sends in progress. Those that take longer
+    /// than `grace` are aborted, with an uncertain result.
     pub(super) async fn shut_down(&mut self, grace: Duration) {
         self.withdraw().await;
         let drain = Arc::clone(&self.current).drain();
-        let ((), ()) = tokio::join!(drain, self.last_mails(grace));
+        let ((), ()) = tokio::join!(drain, self.finish_running(grace));
         if !self.running.is_empty() {
             warn!(
-                "{} mails were still under way when the time to stop was over, and are cut off",
-                self.running.len()
+                "aborting {} sends that are still in progress after {} s",
+                self.running.len(),
+                grace.as_secs()
             );
             self.abort.cancel();
-            self.last_mails(ABORT_GRACE).await;
-            // What does not even end when it is cut off stays leased, and is taken back at the next
-            // start.
+            self.finish_running(ABORT_GRACE).await;
+            // An attempt that does not end even then keeps its lease, which is recovered at the
+            // next start.
             self.running.abort_all();
         }
         if !self.finished.is_empty() {
             error!(
-                "what became of {} mails could not be stored",
+                "could not record {} delivery results; these mails may be sent again",
                 self.finished.len()
             );
         }
     }
 
-    /// Settles mails as they end, for a second signal may come at any time.
-    async fn last_mails(&mut self, at_most: Duration) {
-        let deadline = Instant::now() + at_most;
-        while self.settle_last().await && !(self.running.is_empty() && self.finished.is_empty()) {
+    /// Waits for the running attempts, and settles each as soon as it ends, because the process may
+    /// be killed at any time.
+    async fn finish_running(&mut self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while self.settle_finished().await && !(self.running.is_empty() && self.finished.is_empty())
+        {
             tokio::select! {
                 Some(done) = self.running.join_next() => self.finish(done),
                 () = tokio::time::sleep(SETTLE_AGAIN), if !self.finished.is_empty() => {}
@@ -56,14 +59,14 @@ impl Dispatcher {
         }
     }
 
-    /// Settles what has ended; a store that cannot write is asked again, for what it does not note
-    /// now is sent once more. `false` when it is closed.
-    async fn settle_last(&mut self) -> bool {
+    /// Settles what has finished. If the store fails, keeps it for the next call: mails whose
+    /// results are not stored are sent again. Returns `false` if the store is closed.
+    async fn settle_finished(&mut self) -> bool {
         let settlements = std::mem::take(&mut self.finished);
         let settled = settle(&self.queue, &self.metrics, settlements, self.clock.now());
         if let Err(failed) = settled.await {
             warn!(
-                "what became of {} mails cannot be stored: {}",
+                "could not record {} delivery results: {}",
                 failed.settlements.len(),
                 failed.error
             );

@@ -1,6 +1,5 @@
 use super::*;
-use crate::dispatch::failover::Breaker;
-use crate::dispatch::{Limits, RetryPolicy, Server, Settings};
+use crate::dispatch::{Breaker, RetryPolicy, Server, Settings};
 use crate::domain::{
     Attempt, AttemptResult, Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent,
     JobStatus, Lane, Locale, MailKind, Mailbox, Outcome, Plan, Recipient, Source, Stage, State,
@@ -14,7 +13,7 @@ use crate::transport::{RateLimit, Transport};
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A dispatcher whose turns are the test's to make.
+/// A dispatcher whose ticks are made by the test.
 struct Fixture {
     dispatcher: Dispatcher,
     queue: Queue,
@@ -23,12 +22,11 @@ struct Fixture {
 }
 
 fn server(name: &str, rate: Option<u32>) -> Server {
-    let rate = rate.map(|mails| RateLimit { mails, per: MINUTE });
-    let limits = Limits { rate };
+    let rate_limit = rate.map(|mails| RateLimit { mails, per: MINUTE });
     Server::new(
         Transport::Memory(Memory::new(name)),
         Breaker::new(MINUTE, MINUTE * 4),
-        limits,
+        rate_limit,
     )
 }
 
@@ -77,7 +75,6 @@ impl Fixture {
             servers,
             change(Renderer::new(render)),
             &Settings { retry, concurrency },
-            true,
         );
         let clock = Clock::manual(NOW);
         let queue = Queue::in_memory(1_000, &clock).unwrap();
@@ -126,12 +123,12 @@ impl Fixture {
         }
     }
 
-    /// One tick, and the answer to its claim.
+    /// One tick, and the start of the attempts that it claims.
     async fn tick(&mut self) {
         self.dispatcher.tick().await.unwrap();
-        // The store serves in order, so the claim has been tried by then.
+        // The store serves requests in order, so the claim has been tried after this.
         self.queue.ping().await;
-        // The first poll may find that a due time has come, and ask the store again.
+        // The first poll may find that a delivery has become due, and claim again.
         for _ in 0..2 {
             let next = self.dispatcher.claimer.next();
             if let Ok(leases) = tokio::time::timeout(Duration::ZERO, next).await {
@@ -141,14 +138,14 @@ impl Fixture {
         }
     }
 
-    /// Makes turns until nothing is under way and the last one claimed nothing; says how long it
-    /// would then sleep.
+    /// Ticks until nothing is running and the last tick claimed nothing. Returns how long the
+    /// dispatcher would then sleep.
     async fn settle(&mut self) -> Duration {
         loop {
             self.tick().await;
             if self.dispatcher.running.is_empty() && self.dispatcher.finished.is_empty() {
                 let now = self.clock.now();
-                return self.dispatcher.sleep(now).since(now);
+                return self.dispatcher.wake_at(now).since(now);
             }
             if let Some(done) = self.dispatcher.running.join_next().await {
                 self.dispatcher.finish(done);
@@ -159,7 +156,7 @@ impl Fixture {
     fn memory(&self, index: usize) -> &Memory {
         match &self.dispatcher.current.servers[index].transport {
             Transport::Memory(memory) => memory,
-            _ => panic!("these tests send nowhere"),
+            _ => panic!("not a memory transport"),
         }
     }
 
@@ -169,14 +166,14 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn who_is_at_the_limit_sleeps_until_there_is_room_although_mails_are_due() {
+async fn reached_rate_limit_sleeps_although_mails_are_due() {
     let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
     fixture.enqueue(Lane::Normal, 20, NOW).await;
     let sleep = fixture.settle().await;
     assert_eq!(
         (fixture.sent().await, sleep),
         (7, LONGEST_SLEEP),
-        "a wait of a minute in two sleeps"
+        "one minute takes two sleeps"
     );
     fixture.clock.step(sleep);
     assert_eq!(fixture.settle().await, LONGEST_SLEEP);
@@ -191,7 +188,7 @@ async fn who_is_at_the_limit_sleeps_until_there_is_room_although_mails_are_due()
 }
 
 #[tokio::test]
-async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
+async fn urgent_mail_passes_a_limit_that_normal_mails_have_reached() {
     let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
     fixture.enqueue(Lane::Normal, 20, NOW).await;
     fixture.settle().await;
@@ -200,14 +197,14 @@ async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
     fixture.settle().await;
     fixture.clock.step(Duration::from_secs(5));
     fixture.settle().await;
-    assert_eq!(fixture.sent().await, 8, "one place was kept, and not two");
+    assert_eq!(fixture.sent().await, 8, "one permit was reserved, not two");
     fixture.clock.step(MINUTE);
     fixture.settle().await;
     let counts = fixture.queue.counts().await.unwrap();
     assert_eq!(
         (counts.sent, counts.queued),
         (8 + 6, 8),
-        "seven left the window, and one place is kept again"
+        "seven mails left the window, and one permit is reserved again"
     );
     let urgent: Vec<_> = (fixture.queue.list(&Filter::default(), None, 500).await)
         .unwrap()
@@ -230,11 +227,11 @@ async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
         .iter()
         .map(|delivery| delivery.attempts.len())
         .sum();
-    assert_eq!(tries, 14, "none was claimed in vain");
+    assert_eq!(tries, 14, "no claim was wasted");
 }
 
 #[tokio::test]
-async fn a_claim_takes_no_more_than_the_server_may_be_given() {
+async fn claim_takes_no_more_than_the_rate_limit_allows() {
     let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
     fixture.enqueue(Lane::Normal, 20, NOW).await;
     fixture.tick().await;
@@ -242,12 +239,12 @@ async fn a_claim_takes_no_more_than_the_server_may_be_given() {
     assert_eq!(
         fixture.queue.counts().await.unwrap().queued,
         13,
-        "whatever waits longer waits in the queue"
+        "the rest waits in the queue"
     );
 }
 
 #[tokio::test]
-async fn mails_that_a_resting_server_leaves_to_the_next_keep_to_that_ones_limit() {
+async fn failover_respects_the_limit_of_the_next_server() {
     let mut fixture = Fixture::new(vec![server("a", None), server("b", Some(8))], 4);
     fixture.enqueue(Lane::Normal, 20, NOW).await;
     fixture.dispatcher.change_pipeline(NOW).await.unwrap();
@@ -266,13 +263,13 @@ async fn mails_that_a_resting_server_leaves_to_the_next_keep_to_that_ones_limit(
     assert_eq!(
         fixture.sent().await,
         20,
-        "the first one is in use again, and has no limit"
+        "the first server is used again and has no limit"
     );
     assert_eq!(fixture.memory(1).mails().len(), 7);
 }
 
 #[tokio::test]
-async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_probe() {
+async fn open_breakers_stop_claims_until_one_mail_is_the_probe() {
     let mut fixture = Fixture::new(vec![server("a", None)], 4);
     fixture.memory(0).fail_always(Some(down()));
     fixture.enqueue(Lane::Normal, 3, NOW).await;
@@ -287,12 +284,12 @@ async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_pr
     assert_eq!(
         fixture.sent().await,
         23,
-        "it went well, so all others follow"
+        "the probe succeeded, so all others follow"
     );
 }
 
 #[tokio::test]
-async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no_other() {
+async fn mail_that_panics_the_renderer_affects_no_other_and_fails_in_the_end() {
     let mut fixture = Fixture::rendering(vec![server("a", None)], 4, |renderer| {
         renderer.breaking_at("e2")
     });
@@ -333,7 +330,7 @@ async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no
             .detail
             .as_ref()
             .unwrap()
-            .contains("the renderer broke down"),
+            .contains("the renderer panicked"),
         "{record:?}"
     );
     assert_eq!(fixture.memory(0).mails().len(), 2);
@@ -374,11 +371,11 @@ async fn clock_step_changes_neither_cooldowns_nor_rate_limits() {
         assert_eq!(
             (fixture.clock.now(), fixture.sent().await),
             (NOW, 7),
-            "the rate is still used up"
+            "the limit is still reached"
         );
         fixture.clock.step(MINUTE + Duration::from_millis(1));
         fixture.settle().await;
-        assert_eq!(fixture.sent().await, 14, "and no longer than it was");
+        assert_eq!(fixture.sent().await, 14, "but no longer than before");
         let mut fixture = Fixture::new(vec![server("a", None)], 4);
         fixture.memory(0).fail_always(Some(down()));
         fixture.enqueue(Lane::Normal, 3, NOW).await;
@@ -386,14 +383,10 @@ async fn clock_step_changes_neither_cooldowns_nor_rate_limits() {
         fixture.memory(0).fail_always(None);
         fixture.clock.set(millis);
         fixture.settle().await;
-        assert_eq!(fixture.sent().await, 0, "it rests");
+        assert_eq!(fixture.sent().await, 0, "the breaker is open");
         fixture.clock.step(MINUTE);
         fixture.settle().await;
-        assert_eq!(
-            fixture.sent().await,
-            3,
-            "and is back when its pause is over"
-        );
+        assert_eq!(fixture.sent().await, 3, "the cooldown is over");
         let mails = fixture.memory(0).mails();
         assert!(mails.iter().all(|mail| mail.date == NOW.shifted(millis)));
     }

@@ -174,18 +174,15 @@ impl SlidingWindow {
             self.sent = self.sent.saturating_sub(bucket.mails);
             self.buckets.pop_front();
         }
-        // After the clock was set back: what seems to lie ahead was just now.
-        for given in self
+        // If the clock was set back, mails that seem to be sent in the future count as sent now.
+        for bucket in self
             .buckets
             .iter_mut()
             .rev()
-            .take_while(|given| given.last > now)
+            .take_while(|bucket| bucket.last > now)
         {
-            *given = Bucket {
-                first: given.first.min(now),
-                last: now,
-                mails: given.mails,
-            };
+            bucket.first = bucket.first.min(now);
+            bucket.last = now;
         }
     }
 }

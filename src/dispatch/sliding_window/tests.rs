@@ -101,7 +101,7 @@ fn history_counts_even_if_it_exceeds_the_limit() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_costs_one_span_at_most() {
+fn clock_that_was_set_back_delays_by_one_period_at_most() {
     let mut window = window(1, MINUTE);
     assert_eq!(drain(&mut window, Lane::Normal, NOW).0, 1);
     let earlier = NOW.before(Duration::from_secs(500));

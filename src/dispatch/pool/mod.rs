@@ -1,19 +1,22 @@
-//! Keeps the right number of attempts under way: claims in batches, settles in batches, sleeps when
-//! there is nothing to do.
+//! Claims deliveries, runs their attempts and settles the results, in batches.
 //!
-//! While there is room a claim stands in the store, so a mail that comes in begins as soon as its
-//! event is on disk.
+//! While there are free slots, a claim is pending in the queue, so the attempt for a new event
+//! starts as soon as the event is on disk.
+
+mod claims;
+mod shutdown;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::deliver::AttemptContext;
+use super::attempt::AttemptContext;
 use super::pipeline::Pipeline;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
@@ -22,65 +25,65 @@ use crate::queue::{
 };
 use crate::telemetry::Metrics;
 
-/// The pause after the store has failed, and its doubled limit.
+/// The first and the longest pause after the store has failed.
 const STORE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// The longest sleep: timers stand still while the machine is suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// The longest span of a rate limit.
-const LONGEST_RATE: Duration = Duration::from_hours(24);
+/// The longest period of a rate limit.
+const LONGEST_PERIOD: Duration = Duration::from_hours(24);
 
-/// The worker of the queue.
+/// Delivers the mails of a queue.
 #[derive(Debug)]
 pub struct Dispatcher {
     queue: Queue,
-    pipeline: Arc<ArcSwap<Pipeline>>,
-    changed: Arc<Notify>,
+    reload: ReloadHandle,
+    pipelines: watch::Receiver<Arc<Pipeline>>,
     clock: Clock,
     metrics: Arc<Metrics>,
-    /// The line in use; the others that still have mails under way are retired.
+    /// The pipeline for new attempts.
     current: Arc<Pipeline>,
-    /// Whether the current line's servers know what they were given before.
-    counting: bool,
+    /// Whether the rate limiters of the current pipeline are set.
+    has_rate_limiters: bool,
+    /// Replaced pipelines that are closing their connections.
     draining: JoinSet<()>,
     running: JoinSet<Settlement>,
-    /// Cuts off what is under way.
+    /// Aborts all sends in progress.
     abort: CancellationToken,
+    /// Results that are not settled yet.
     finished: Vec<Settlement>,
     claimer: Claimer,
     /// Why the last claim failed; handled by the next tick.
     failed: Option<StoreError>,
+    /// The last pause after a failure of the store; zero after a success.
     store_pause: Duration,
 }
 
-/// Puts a new line into a running dispatcher.
+/// Replaces the pipeline of a running dispatcher.
 #[derive(Debug, Clone)]
-pub struct ReloadHandle {
-    pipeline: Arc<ArcSwap<Pipeline>>,
-    changed: Arc<Notify>,
-}
+pub struct ReloadHandle(watch::Sender<Arc<Pipeline>>);
 
 impl ReloadHandle {
-    /// From now on mails go by the new line; those under way end on the old one, and those that
-    /// wait for a connection there come back.
+    /// Uses this pipeline for new attempts. Sends in progress end with the old one; mails that wait
+    /// for a connection there return to the queue.
     pub fn replace(&self, pipeline: Pipeline) {
-        self.pipeline.store(Arc::new(pipeline));
-        self.changed.notify_one();
+        self.0.send_replace(Arc::new(pipeline));
     }
 }
 
 impl Dispatcher {
-    /// A dispatcher over a queue.
+    /// A dispatcher for a queue.
     pub fn new(queue: Queue, pipeline: Pipeline, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let current = Arc::new(pipeline);
+        let (sender, pipelines) = watch::channel(Arc::clone(&current));
         let claimer = queue.claimer(clock.clone());
         Self {
             queue,
-            pipeline: Arc::new(ArcSwap::new(Arc::clone(&current))),
-            changed: Arc::new(Notify::new()),
+            reload: ReloadHandle(sender),
+            pipelines,
             clock,
             metrics,
             current,
-            counting: false,
+            has_rate_limiters: false,
             draining: JoinSet::new(),
             running: JoinSet::new(),
             abort: CancellationToken::new(),
@@ -91,37 +94,33 @@ impl Dispatcher {
         }
     }
 
-    /// The handle that replaces its line.
+    /// The handle that replaces the pipeline.
     pub fn reload_handle(&self) -> ReloadHandle {
-        ReloadHandle {
-            pipeline: Arc::clone(&self.pipeline),
-            changed: Arc::clone(&self.changed),
-        }
+        self.reload.clone()
     }
 
-    /// Works until `stop`; then lets the mails under way end, at most until `grace` is over, and
-    /// settles what they came to.
+    /// Delivers mails until `stop`. Then waits for the sends in progress, at most for `grace`, and
+    /// settles their results.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
             let Some(until) = self.tick().await else {
-                error!("the store is closed while mails are being sent");
+                error!("the queue was closed while mails are being sent");
                 break;
             };
-            let (changed, clock) = (Arc::clone(&self.changed), self.clock.clone());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.running.join_next() => self.finish(done),
                 leases = self.claimer.next() => self.failed = self.take(leases).err(),
-                () = changed.notified() => {}
-                () = clock.sleep_until(until) => {}
+                Ok(()) = self.pipelines.changed() => {}
+                () = self.clock.sleep_until(until) => {}
             }
         }
         self.shut_down(grace).await;
     }
 
-    /// One turn: settles what has ended and claims what there is room for, in one commit of the
-    /// store. Says how long to sleep; `None` when the store is closed.
+    /// Settles finished attempts and renews the claim, in one commit of the store. Returns how long
+    /// to sleep, or `None` if the store is closed.
     async fn tick(&mut self) -> Option<Timestamp> {
         while let Some(done) = self.running.try_join_next() {
             self.finish(done);
@@ -131,16 +130,15 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         if let Err(failed) = self.change_pipeline(now).await {
-            warn!("the queue cannot be read: {failed}");
+            warn!("could not read the queue: {failed}");
             return self.store_failed(&failed);
         }
         let settlements = std::mem::take(&mut self.finished);
-        // After a failure, what became of mails that were sent goes first.
-        let (settles, catches_up) = (
-            !settlements.is_empty(),
-            !self.store_pause.is_zero() && !settlements.is_empty(),
-        );
-        let limit = if catches_up {
+        let settles = !settlements.is_empty();
+        // After a failure, the results of mails that were sent are settled before anything is
+        // claimed.
+        let recovers = settles && !self.store_pause.is_zero();
+        let limit = if recovers {
             ClaimLimit::NONE
         } else {
             self.claim_limit(now)
@@ -150,7 +148,7 @@ impl Dispatcher {
         let (settled, claimed) = tokio::join!(settle, claim);
         if let Err(failed) = settled {
             error!(
-                "what became of {} mails cannot be stored, will try again: {}",
+                "could not record {} delivery results; retrying: {}",
                 failed.settlements.len(),
                 failed.error
             );
@@ -161,28 +159,28 @@ impl Dispatcher {
             self.store_pause = Duration::ZERO;
         }
         match claimed {
-            Ok(()) if catches_up => Some(now),
-            Ok(()) => Some(self.sleep(now)),
+            Ok(()) if recovers => Some(now),
+            Ok(()) => Some(self.wake_at(now)),
             Err(failed) => self.store_failed(&failed),
         }
     }
 
-    /// Takes a new line into use, if there is one, and retires the old one. Its servers go on
-    /// counting from what is on record.
+    /// Switches to a new pipeline, if there is one, and sets its rate limiters from the send
+    /// history.
     async fn change_pipeline(&mut self, now: Timestamp) -> Result<(), StoreError> {
         while self.draining.try_join_next().is_some() {}
-        let pipeline = self.pipeline.load_full();
+        let pipeline = Arc::clone(&self.pipelines.borrow_and_update());
         let is_new = !Arc::ptr_eq(&pipeline, &self.current);
-        if !is_new && self.counting {
+        if !is_new && self.has_rate_limiters {
             return Ok(());
         }
         if pipeline.is_rate_limited() {
-            let history = self.queue.send_history(now.before(LONGEST_RATE)).await?;
+            let history = self.queue.send_history(now.before(LONGEST_PERIOD)).await?;
             let previous = is_new.then_some(&*self.current);
             let unsettled = self.running.len().saturating_add(self.finished.len());
             pipeline.set_rate_limiters(previous, &history, unsettled, now);
         }
-        self.counting = true;
+        self.has_rate_limiters = true;
         if is_new {
             let old = std::mem::replace(&mut self.current, pipeline);
             self.draining.spawn(old.drain());
@@ -190,39 +188,36 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn spawn_attempts(&mut self, leases: Vec<Lease>, now: Timestamp) {
+    fn spawn_attempts(&mut self, leases: Vec<Lease>) {
+        let now = self.clock.now();
         for lease in leases {
             let reserved = self
                 .current
                 .reserve(lease.preferred_server.as_ref(), lease.lane, now);
-            let (pipeline, clock, metrics) = (
-                Arc::clone(&self.current),
-                self.clock.clone(),
-                Arc::clone(&self.metrics),
-            );
             let context = AttemptContext {
                 queue: self.queue.clone(),
-                pipeline,
-                clock,
-                metrics,
+                pipeline: Arc::clone(&self.current),
+                clock: self.clock.clone(),
+                metrics: Arc::clone(&self.metrics),
                 abort: self.abort.clone(),
             };
             self.running.spawn(context.deliver(lease, reserved));
         }
     }
 
-    fn finish(&mut self, done: Result<Settlement, tokio::task::JoinError>) {
+    fn finish(&mut self, done: Result<Settlement, JoinError>) {
         match done {
             Ok(settlement) => self.finished.push(settlement),
-            // Its lease runs out and the attempt stays counted, so a mail that does this every time
-            // ends.
-            Err(lost) => error!("an attempt broke down and is left to its lease: {lost}"),
+            // The attempt stays counted, so a mail that panics every time fails in the end.
+            Err(error) => {
+                error!("delivery task panicked; it will be retried when its lease expires: {error}")
+            }
         }
     }
 
     fn store_failed(&mut self, error: &StoreError) -> Option<Timestamp> {
-        let (first, most) = STORE_PAUSE;
-        self.store_pause = (self.store_pause * 2).clamp(first, most);
+        let (first, longest) = STORE_PAUSE;
+        self.store_pause = (self.store_pause * 2).clamp(first, longest);
         (!matches!(error, StoreError::Closed)).then(|| self.clock.now().after(self.store_pause))
     }
 }
@@ -247,8 +242,3 @@ async fn settle(
     }
     Ok(())
 }
-
-mod claims;
-mod shutdown;
-#[cfg(test)]
-mod tests;

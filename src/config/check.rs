@@ -199,7 +199,7 @@ fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::
         retention
     };
     queue::Settings {
-        path: state_dir.join(file),
+        location: queue::Location::Sqlite(state_dir.join(file)),
         state_dir,
         max_pending: values.whole("queue.max_pending").unwrap_or(1),
         retention,

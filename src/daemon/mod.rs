@@ -106,9 +106,7 @@ impl Jobbell {
         let settings = config.queue.clone();
         let store_clock = clock.clone();
         let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
-        let queue = opening
-            .await
-            .map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
+        let queue = opening.await.map_err(OpenError::from)??;
         Ok(Self::assemble(
             config, pipeline, queue, thumbnails, clock, metrics,
         ))

@@ -7,7 +7,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changes = [
         ("server.listen", old.server.listen != new.server.listen),
         ("server.threads", old.server.threads != new.server.threads),
-        ("queue.url", old.queue.path != new.queue.path),
+        ("queue.url", old.queue.location != new.queue.location),
         (
             "queue.state_dir",
             old.queue.state_dir != new.queue.state_dir,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::held::{HeldLeases, Renewal};
-use super::{ClaimLimit, LEASE, Lease, Queue, StoreError};
+use super::{Backend, ClaimLimit, LEASE, Lease, Queue, StoreError};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
@@ -99,7 +99,8 @@ impl Claimer {
     /// # Errors
     /// When the store is closed or too many requests wait for it.
     pub async fn stop(&mut self) -> Result<Vec<Lease>, StoreError> {
-        self.queue.store.stop_claim().await?;
+        let Backend::Sqlite(store) = &*self.queue.0;
+        store.stop_claim().await?;
         self.pending = None;
         match self.answers.try_recv() {
             Ok(answer) => {
@@ -118,6 +119,7 @@ impl Claimer {
     /// Every third of a lease, renews the leases that have less than two thirds left. So at least a
     /// third is left at any time, whatever the moment of the claim.
     async fn renew(&mut self) -> Result<(), StoreError> {
+        let Backend::Sqlite(store) = &*self.queue.0;
         let (now, third) = (self.clock.now(), self.lease / 3);
         if now < self.renew_at {
             return Ok(());
@@ -130,13 +132,14 @@ impl Claimer {
                 now,
                 held: self.reply.held.clone(),
             };
-            self.queue.store.renew(renewal).await?;
+            store.renew(renewal).await?;
         }
         self.renew_at = now.after(third);
         Ok(())
     }
 
     async fn request(&self, limit: ClaimLimit, lease: Duration) -> Result<(), StoreError> {
+        let Backend::Sqlite(store) = &*self.queue.0;
         let request = ClaimRequest {
             limit,
             lease,
@@ -145,7 +148,7 @@ impl Claimer {
             reply: self.reply.clone(),
         };
         self.reply.next_due.send_replace(None);
-        self.queue.store.set_claim(request).await
+        store.set_claim(request).await
     }
 }
 
@@ -173,7 +176,8 @@ impl Queue {
 
     /// Completes when the store is closed.
     async fn closed(&self) {
-        self.store.closed().await;
+        let Backend::Sqlite(store) = &*self.0;
+        store.closed().await;
     }
 }
 

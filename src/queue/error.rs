@@ -1,7 +1,6 @@
 //! Errors of an open queue.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{EventId, State};
@@ -24,17 +23,9 @@ pub enum StoreError {
         /// The error of SQLite or the system.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The database file or its WAL was moved or replaced while the queue was open. Recovers when
-    /// it is restored.
-    #[error(
-        "{path} was {found} while the store was open; put it back, or restart the daemon when the right file is in its place"
-    )]
-    Displaced {
-        /// The file.
-        path: PathBuf,
-        /// `removed`, `replaced by another file` or `put out of reach`.
-        found: &'static str,
-    },
+    /// The database was moved or replaced while the queue was open. Recovers when it is restored.
+    #[error("{0}")]
+    Displaced(Arc<dyn Error + Send + Sync>),
     /// The query exceeded its time limit.
     #[error("the question takes too long")]
     TooSlow,
@@ -52,7 +43,7 @@ impl StoreError {
         match self {
             Self::Closed => "the daemon is stopping",
             Self::Busy => "too many requests wait for the disk",
-            Self::Displaced { .. } => "the store's file was removed or replaced",
+            Self::Displaced(_) => "the store's file was removed or replaced",
             Self::TooSlow => "the question takes too long",
             Self::Failed { source, .. } if source.is::<NoInodes>() => {
                 "the file system has no free inodes"
@@ -72,7 +63,9 @@ impl StoreError {
 
 /// The file system has free bytes but no free inodes.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", super::space::NO_INODES)]
+#[error(
+    "the file system has free bytes but no free inodes: remove files from it, or make it with more inodes"
+)]
 pub(super) struct NoInodes;
 
 /// Why a group of events was refused, all of it.

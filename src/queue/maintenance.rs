@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Queue, StoreError};
+use super::{Backend, Queue, StoreError};
 use crate::domain::Timestamp;
 
 /// How long data of ended deliveries stays on record.
@@ -46,6 +46,7 @@ impl Queue {
         limit: u32,
         now: Timestamp,
     ) -> Result<Maintenance, StoreError> {
-        self.store.maintain(retention, limit, now).await
+        let Backend::Sqlite(store) = &*self.0;
+        store.maintain(retention, limit, now).await
     }
 }

@@ -23,47 +23,42 @@
 //! Verbs take the store time of [`Queue::clock`] as an argument, and leases contain store time.
 //! Records and [`Filter`] are for people and contain wall time.
 
-mod check_report;
 mod claimer;
 mod counts;
 mod error;
 mod held;
 mod lease;
 mod maintenance;
-mod open_error;
 mod operator;
 mod prepared;
 mod reading;
 mod record;
 mod rendering;
 mod settings;
-mod space;
-mod sqlite;
+pub mod sqlite;
 mod thumbnails;
 mod transition;
 mod unmapped;
 mod vault;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use check_report::CheckReport;
 pub use claimer::Claimer;
 pub use counts::{CountCheck, Counts};
 pub use error::{EnqueueError, ListError, OperatorError, StoreError};
 pub use lease::{ClaimLimit, LEASE, Lease, SentCount, SettleError, Settled, Settlement};
 pub use maintenance::{Maintenance, Retention};
-pub use open_error::{BackupError, OpenError};
 pub use prepared::{Enqueued, NewEvent};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, PictureRecord};
-pub use settings::Settings;
+pub use settings::{Location, Settings};
 pub use thumbnails::ThumbnailJob;
 pub use unmapped::{UnmappedPayload, UnmappedRecord};
 
 use crate::clock::Clock;
 use crate::domain::{DeliveryId, Lane, Timestamp};
 use sqlite::Store;
+use tokio::task::JoinError;
 
 /// Whether the queue can write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +75,24 @@ pub enum Health {
 /// Writing verbs go through one thread, which runs all waiting requests in one transaction and
 /// answers after the commit. A verb whose future is dropped may still take effect.
 #[derive(Debug, Clone)]
-pub struct Queue {
-    store: Arc<Store>,
+pub struct Queue(Arc<Backend>);
+
+/// The database that keeps a queue.
+#[derive(Debug)]
+enum Backend {
+    Sqlite(Store),
+}
+
+/// Why the queue cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The SQLite database cannot be opened.
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::OpenError),
+    /// The task that was opening the queue panicked or was cancelled.
+    #[error("cannot open the queue: {0}")]
+    Interrupted(#[from] JoinError),
 }
 
 impl Queue {
@@ -95,46 +106,7 @@ impl Queue {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
-        Store::open(settings, clock).map(Self::of)
-    }
-
-    /// Opens an existing queue to change it from the command line while no daemon runs. Takes the
-    /// lock, creates no database and does not recover leases.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open_reader(settings: &Settings) -> Result<Self, OpenError> {
-        Store::open_existing(settings).map(Self::of)
-    }
-
-    /// Opens an existing queue read-only, with or without a running daemon, and without a lock.
-    /// Writing verbs fail with [`StoreError::Closed`].
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
-        Store::open_to_read(settings).map(Self::of)
-    }
-
-    /// Checks an existing queue, or the backup `copy`, without changing it, with or without a
-    /// running daemon. Takes time in proportion to its size. Blocks on the disk.
-    ///
-    /// # Errors
-    /// When it cannot be opened. Other problems are in the [`CheckReport`].
-    pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckReport, OpenError> {
-        match copy {
-            Some(copy) => sqlite::check(copy, settings),
-            None => sqlite::check(&sqlite::find(settings)?, settings),
-        }
-    }
-
-    /// Copies a consistent snapshot of an existing queue to a new file, with or without a running
-    /// daemon, and checks the copy. Blocks on the disk.
-    ///
-    /// # Errors
-    /// See [`BackupError`]; no copy is left behind.
-    pub fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
-        sqlite::backup(settings, to)
+        Ok(Self::of(Store::open(settings, clock)?))
     }
 
     /// A queue in memory, with the same code and SQL. It is dropped with its last clone.
@@ -142,18 +114,17 @@ impl Queue {
     /// # Errors
     /// When memory or a thread cannot be allocated.
     pub fn in_memory(max_pending: u64, clock: &Clock) -> Result<Self, OpenError> {
-        Store::in_memory(max_pending, clock).map(Self::of)
+        Ok(Self::of(Store::in_memory(max_pending, clock)?))
     }
 
     /// The clock whose store time the queue uses.
     pub fn clock(&self) -> &Clock {
-        self.store.clock()
+        let Backend::Sqlite(store) = &*self.0;
+        store.clock()
     }
 
     fn of(store: Store) -> Self {
-        Self {
-            store: Arc::new(store),
-        }
+        Self(Arc::new(Backend::Sqlite(store)))
     }
 
     /// Stores a group of events, all or none. They are on disk (fsynced) when this returns `Ok`.
@@ -175,7 +146,8 @@ impl Queue {
         key: Option<String>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>, EnqueueError> {
-        self.store.enqueue(group, key, now).await
+        let Backend::Sqlite(store) = &*self.0;
+        store.enqueue(group, key, now).await
     }
 
     /// Marks a mail as being rendered until the returned value is dropped. If the process dies
@@ -183,7 +155,8 @@ impl Queue {
     /// dead.
     #[must_use]
     pub fn rendering(&self, id: DeliveryId) -> impl Sized + '_ {
-        self.store.rendering.begin(id)
+        let Backend::Sqlite(store) = &*self.0;
+        store.rendering.begin(id)
     }
 
     /// Claims due deliveries, urgent ones first, then by due time. Each lease holds until `now +
@@ -197,7 +170,8 @@ impl Queue {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<Lease>, StoreError> {
-        self.store.claim(limit, lease, now).await
+        let Backend::Sqlite(store) = &*self.0;
+        store.claim(limit, lease, now).await
     }
 
     /// Ends leases and records their attempts and outcomes. Returns one answer for each settlement,
@@ -210,7 +184,8 @@ impl Queue {
         settlements: Vec<Settlement>,
         now: Timestamp,
     ) -> Result<Vec<Settled>, SettleError> {
-        self.store.settle(settlements, now).await
+        let Backend::Sqlite(store) = &*self.0;
+        store.settle(settlements, now).await
     }
 
     /// The mails handed to each server after a time at most a day ago, oldest first. They are
@@ -220,7 +195,8 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn send_history(&self, after: Timestamp) -> Result<Vec<SentCount>, StoreError> {
-        self.store.send_history(after).await
+        let Backend::Sqlite(store) = &*self.0;
+        store.send_history(after).await
     }
 
     /// The counts by state after the last commit; does not touch the disk.
@@ -232,7 +208,8 @@ impl Queue {
         reason = "a database that others use too will have to be asked"
     )]
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        self.store.counts()
+        let Backend::Sqlite(store) = &*self.0;
+        store.counts()
     }
 
     /// Counts all rows and compares them with the stored counts.
@@ -240,7 +217,8 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn verify_counts(&self) -> Result<CountCheck, StoreError> {
-        self.store.verify_counts().await
+        let Backend::Sqlite(store) = &*self.0;
+        store.verify_counts().await
     }
 
     /// How long ago the oldest due delivery of each lane became due; zero if there is none.
@@ -248,22 +226,26 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
-        self.store.oldest_due(now).await
+        let Backend::Sqlite(store) = &*self.0;
+        store.oldest_due(now).await
     }
 
     /// Returns once the writer has answered, with success or not. Has no time limit.
     pub async fn ping(&self) {
-        self.store.ping().await;
+        let Backend::Sqlite(store) = &*self.0;
+        store.ping().await;
     }
 
     /// The result of the last write. After a failed write, this also makes the store try again.
     pub fn health(&self) -> Health {
-        self.store.health()
+        let Backend::Sqlite(store) = &*self.0;
+        store.health()
     }
 
     /// Runs the waiting requests, writes everything to the database file and releases the lock.
     /// Later verbs fail with [`StoreError::Closed`].
     pub async fn close(&self) {
-        self.store.close().await;
+        let Backend::Sqlite(store) = &*self.0;
+        store.close().await;
     }
 }

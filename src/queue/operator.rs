@@ -1,6 +1,6 @@
 //! Operator verbs for one delivery.
 
-use super::{DeliveryRecord, OperatorError, Queue};
+use super::{Backend, DeliveryRecord, OperatorError, Queue};
 use crate::domain::{DeliveryId, SuppressReason, Timestamp};
 
 impl Queue {
@@ -20,7 +20,8 @@ impl Queue {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        let record = self.store.retry(id, expires_at, now).await?;
+        let Backend::Sqlite(store) = &*self.0;
+        let record = store.retry(id, expires_at, now).await?;
         Ok(record.shifted(self.clock().offset()))
     }
 
@@ -33,7 +34,8 @@ impl Queue {
         id: DeliveryId,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        let record = self.store.cancel(id, now).await?;
+        let Backend::Sqlite(store) = &*self.0;
+        let record = store.cancel(id, now).await?;
         Ok(record.shifted(self.clock().offset()))
     }
 
@@ -47,7 +49,8 @@ impl Queue {
         reason: SuppressReason,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        let record = self.store.suppress(id, reason, now).await?;
+        let Backend::Sqlite(store) = &*self.0;
+        let record = store.suppress(id, reason, now).await?;
         Ok(record.shifted(self.clock().offset()))
     }
 }

@@ -7,7 +7,8 @@ use super::super::client::{Answer, Client, ClientError, explain};
 use super::super::i18n::{terminal_locale, tr};
 use crate::config::Config;
 use crate::domain::Locale;
-use crate::queue::{OpenError, Queue, StoreError};
+use crate::queue::StoreError;
+use crate::queue::sqlite::{self, OpenError};
 
 /// Maximum number of payloads in a list.
 const MAX_LISTED: u32 = 500;
@@ -75,7 +76,7 @@ async fn find(client: &Client, config: &Config, id: Option<i64>) -> Result<Value
 }
 
 async fn on_store(config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
-    let queue = Queue::open_to_read(&config.queue)?;
+    let queue = sqlite::open_to_read(&config.queue)?;
     let found = match id {
         Some(id) => serde_json::to_value(
             queue

@@ -10,7 +10,7 @@ use super::permission::permitted;
 use super::show::text;
 use crate::config::Config;
 use crate::domain::{DeliveryId, EventId, Recipient, State, Timestamp};
-use crate::queue::{Filter, Queue};
+use crate::queue::{Filter, Queue, sqlite};
 
 /// Number of characters of an ID shown on a terminal: the last ones, since the first ones encode
 /// the time.
@@ -37,11 +37,11 @@ impl Access {
         match client.get("/livez").await {
             Ok(_) => Ok(Self::Daemon(client)),
             Err(ClientError::Unreachable { .. }) => {
-                permitted(&config.queue.path)?;
+                permitted(config.queue.location.path())?;
                 let queue = if changes {
-                    Queue::open_reader(&config.queue)?
+                    sqlite::open_existing(&config.queue)?
                 } else {
-                    Queue::open_to_read(&config.queue)?
+                    sqlite::open_to_read(&config.queue)?
                 };
                 Ok(Self::Store {
                     queue,

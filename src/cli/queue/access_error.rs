@@ -2,7 +2,8 @@
 
 use super::super::client::{Answer, ClientError, explain};
 use crate::domain::Locale;
-use crate::queue::{BackupError, ListError, OpenError, OperatorError, StoreError};
+use crate::queue::sqlite::{BackupError, OpenError};
+use crate::queue::{ListError, OperatorError, StoreError};
 
 /// Why a command on the queue failed.
 #[derive(Debug, thiserror::Error)]

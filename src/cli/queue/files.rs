@@ -10,7 +10,7 @@ use super::access_error::AccessError;
 use super::permission::permitted;
 use super::show;
 use crate::config::Config;
-use crate::queue::{CheckReport, Queue};
+use crate::queue::sqlite::{self, CheckReport};
 
 /// Checks the store or a backup. A file that cannot be opened is reported as damaged.
 pub(super) fn check(
@@ -19,16 +19,14 @@ pub(super) fn check(
     json: bool,
     words: &Words,
 ) -> Result<u8, AccessError> {
-    permitted(copy.unwrap_or(&config.queue.path))?;
-    let found = Queue::check(&config.queue, copy).unwrap_or_else(|error| {
-        let path = copy.unwrap_or(&config.queue.path).to_owned();
-        CheckReport {
-            path,
-            schema: 0,
-            events: 0,
-            counts: None,
-            problems: vec![error.to_string()],
-        }
+    let path = copy.unwrap_or(config.queue.location.path());
+    permitted(path)?;
+    let found = sqlite::check(&config.queue, copy).unwrap_or_else(|error| CheckReport {
+        path: path.to_owned(),
+        schema: 0,
+        events: 0,
+        counts: None,
+        problems: vec![error.to_string()],
     });
     if json {
         println!("{}", as_json(&found));
@@ -45,8 +43,8 @@ pub(super) fn backup(
     json: bool,
     words: &Words,
 ) -> Result<u8, AccessError> {
-    permitted(&config.queue.path)?;
-    let made = Queue::backup(&config.queue, to)?;
+    permitted(config.queue.location.path())?;
+    let made = sqlite::backup(&config.queue, to)?;
     if json {
         println!("{}", as_json(&made));
     } else {

@@ -16,7 +16,7 @@ use crate::config::{self, Sources};
 use crate::domain::{JobEvent, Locale, Source};
 use crate::http::tokens::Scope;
 use crate::intake::Intake;
-use crate::queue::{OpenError, Queue};
+use crate::queue::sqlite::{self, OpenError};
 
 /// Pauses between the attempts, long enough for a daemon to restart.
 const PAUSES: [Duration; 5] = [
@@ -141,7 +141,7 @@ async fn store(sources: &Sources, report: &Report) -> Option<Try> {
     let config = config::load(sources).ok()?.config;
     let now = Clock::System.now();
     let event = JobEvent::parse(&report.0, now).ok()?.event;
-    let queue = match Queue::open_reader(&config.queue) {
+    let queue = match sqlite::open_existing(&config.queue) {
         Ok(queue) => queue,
         // A daemon is starting or stopping.
         Err(error @ OpenError::Locked { .. }) => return Some(Try::Later(error.to_string())),

@@ -121,7 +121,8 @@ fn the_defaults_are_those_of_the_contract() {
     );
     assert_eq!(config.queue.recovery_delay, config.dispatch.retry.initial);
     assert!(
-        config.queue.path.ends_with("data/jobbell.db") && config.queue.state_dir.ends_with("data")
+        config.queue.location.path().ends_with("data/jobbell.db")
+            && config.queue.state_dir.ends_with("data")
     );
     let retry = &config.dispatch.retry;
     assert_eq!(

@@ -299,7 +299,7 @@ fn systemd_names_the_state_directory_until_the_operator_does() {
     let state = |scene: &Scene| scene.good().config.queue;
     let systemd = Scene::file(SMALL).var("STATE_DIRECTORY", "/var/lib/jobbell:/var/lib/other");
     assert_eq!(
-        state(&systemd).path,
+        state(&systemd).location.path(),
         Path::new("/var/lib/jobbell/jobbell.db")
     );
     let by_hand = systemd
@@ -308,7 +308,7 @@ fn systemd_names_the_state_directory_until_the_operator_does() {
     assert_eq!(
         (
             state(&by_hand).state_dir.as_path(),
-            state(&by_hand).path.as_path()
+            state(&by_hand).location.path()
         ),
         (Path::new("/srv/jobbell"), Path::new("/srv/other/q.db"))
     );

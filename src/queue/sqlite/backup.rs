@@ -10,17 +10,21 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::check;
 use super::path::{parent, with_suffix};
-use crate::queue::{BackupError, CheckReport, Settings};
+use super::{BackupError, CheckReport};
+use crate::queue::Settings;
 
 /// Pages copied by one step.
 const PAGES: std::ffi::c_int = 1024;
 
-/// Copies a consistent snapshot of the database to `to`, which must not exist. The copy is checked
-/// and on disk before it gets its name.
+/// Copies a consistent snapshot of an existing queue to the new file `to`, with or without a running
+/// daemon. The copy is checked and on disk before it gets its name. Blocks on the disk.
 ///
 /// The copy holds a read transaction, so writers continue and do not restart it; the WAL grows by
 /// their writes.
-pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
+///
+/// # Errors
+/// See [`BackupError`]; no copy is left behind.
+pub fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists {
             path: to.to_owned(),
@@ -33,7 +37,7 @@ pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckRe
         source: source.into(),
     };
     copy(&source, &partial.0).map_err(refused)?;
-    let check = check::check(&partial.0, settings)?;
+    let check = check::check_file(&partial.0, settings)?;
     if let Some(problem) = check.problems.first() {
         return Err(BackupError::Damaged {
             problem: problem.clone(),

@@ -7,21 +7,34 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::connect::BUSY;
 use super::location::StateDir;
+use super::{CheckReport, OpenError};
 use super::{key, location, migrate, read, wal};
+use crate::queue::Settings;
 use crate::queue::prepared::is_as_accepted;
 use crate::queue::vault::Vault;
-use crate::queue::{CheckReport, OpenError, Settings};
 
 /// The most problems of one kind that are listed.
 const FINDINGS: usize = 20;
+
+/// Checks an existing queue, or the backup `copy`, without changing it, with or without a running
+/// daemon. Takes time in proportion to its size. Blocks on the disk.
+///
+/// # Errors
+/// When it cannot be opened. Other problems are in the [`CheckReport`].
+pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckReport, OpenError> {
+    match copy {
+        Some(copy) => check_file(copy, settings),
+        None => check_file(&find(settings)?, settings),
+    }
+}
 
 /// The database of an existing queue. If no daemon has it open, its WAL is examined too; a daemon
 /// does that at its start.
 ///
 /// Holds no lock that a daemon waits for, unless the WAL is damaged and no daemon could start.
-pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
+pub(super) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
     location::look_for(settings)?;
-    if !location::is_held(settings) && wal::examine(&settings.path).is_err() {
+    if !location::is_held(settings) && wal::examine(settings.location.path()).is_err() {
         // A daemon may have started to write in the meantime, which looks like damage.
         match StateDir::new(settings, false, Duration::ZERO) {
             Ok(claimed) => wal::examine(&claimed.path)?,
@@ -29,7 +42,7 @@ pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> 
             Err(error) => return Err(error),
         }
     }
-    Ok(settings.path.clone())
+    Ok(settings.location.path().to_owned())
 }
 
 /// A connection that cannot write.
@@ -59,7 +72,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
 
 /// Checks the database at `path`: pages and indexes, references, counts, and the content hash of
 /// every event.
-pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckReport, OpenError> {
+pub(super) fn check_file(path: &Path, settings: &Settings) -> Result<CheckReport, OpenError> {
     let vault = key::find(settings)?;
     let conn = open_read_only(path)?;
     let schema = migrate::version(&conn, path)?;

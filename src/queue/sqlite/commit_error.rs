@@ -2,9 +2,10 @@
 
 use rusqlite::ErrorCode;
 
-use super::location::Location;
+use super::connect::Database;
+use super::space;
+use crate::queue::StoreError;
 use crate::queue::error::NoInodes;
-use crate::queue::{StoreError, space};
 
 /// Why a transaction failed.
 pub(super) struct CommitError {
@@ -21,14 +22,14 @@ impl CommitError {
         }
     }
 
-    pub(super) fn of(error: rusqlite::Error, location: &Location) -> Self {
+    pub(super) fn of(error: rusqlite::Error, database: &Database) -> Self {
         let is_request_fault = is_request_fault(&error);
         let is_space = matches!(
             error.sqlite_error_code(),
             Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure)
         );
-        let error = match location {
-            Location::File(path) if is_space && space::has_no_inodes(path) => {
+        let error = match database {
+            Database::File(path) if is_space && space::has_no_inodes(path) => {
                 StoreError::failed("write", NoInodes)
             }
             _ => StoreError::failed("write", error),

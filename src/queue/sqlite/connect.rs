@@ -1,19 +1,29 @@
 //! Opens connections: one writer and its readers, all with the same guarantees.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::Location;
+use super::OpenError;
 use super::migrate;
-use crate::queue::OpenError;
 
 /// How long a connection waits for another process, such as a backup, to unlock the database.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-impl Location {
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub(super) enum Database {
+    /// A file.
+    File(PathBuf),
+    /// A file, read-only.
+    Read(PathBuf),
+    /// The memory of this process, under a unique name.
+    Memory(String),
+}
+
+impl Database {
     pub(super) fn name(&self) -> &Path {
         match self {
             Self::File(path) | Self::Read(path) => path,

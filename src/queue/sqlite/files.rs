@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::location::Location;
+use super::connect::Database;
 use super::watch::Watch;
 use crate::queue::vault::Vault;
 
 /// The database, the check that its file is still in place, and the key of its secrets.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
-    pub(super) location: Location,
+    pub(super) database: Database,
     pub(super) watch: Arc<Watch>,
     pub(super) vault: Arc<Vault>,
 }

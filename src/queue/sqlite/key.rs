@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::OpenError;
 use super::location::beside;
 use super::path::{not_writable, parent, with_suffix};
+use crate::queue::Settings;
 use crate::queue::vault::{KEY_LEN, Vault};
-use crate::queue::{OpenError, Settings};
 
 /// Where the key is.
 pub(super) fn path(settings: &Settings) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The location of the database, its locks, and the marker file that records its existence.
+//! The files of a queue: the database, its locks, and the marker file that records its existence.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -6,23 +6,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::OpenError;
 use super::lock::{lock, lock_database};
 use super::path::{not_writable, parent, with_suffix};
-use crate::queue::{OpenError, Settings};
+use crate::queue::Settings;
 
 /// The lock of the state directory.
 const LOCK: &str = "jobbell.lock";
-
-/// Where a database is.
-#[derive(Debug, Clone)]
-pub(super) enum Location {
-    /// A file.
-    File(PathBuf),
-    /// A file, read-only.
-    Read(PathBuf),
-    /// The memory of this process, under a unique name.
-    Memory(String),
-}
 
 /// How long the daemon waits for a short command such as `jobbell queue retry`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -51,7 +41,7 @@ impl StateDir {
         create: bool,
         patience: Duration,
     ) -> Result<Self, OpenError> {
-        let (path, mark) = (settings.path.clone(), mark(settings));
+        let (path, mark) = (settings.location.path().to_owned(), mark(settings));
         if !create {
             look_for(settings)?;
         }
@@ -142,12 +132,14 @@ fn ensure_directory(path: &Path) -> Result<(), OpenError> {
 
 /// Fails if there is no queue. Creates nothing.
 pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
-    let (path, mark) = (&settings.path, mark(settings));
+    let (path, mark) = (settings.location.path(), mark(settings));
     let is_there = (path.exists() || mark.exists()) && is_filled(path, &mark)?;
     if is_there {
         Ok(())
     } else {
-        Err(OpenError::NoQueue { path: path.clone() })
+        Err(OpenError::NoQueue {
+            path: path.to_owned(),
+        })
     }
 }
 
@@ -169,7 +161,7 @@ pub(super) fn beside(settings: &Settings, suffix: &str) -> PathBuf {
     with_suffix(
         &settings
             .state_dir
-            .join(settings.path.file_name().unwrap_or_default()),
+            .join(settings.location.path().file_name().unwrap_or_default()),
         suffix,
     )
 }

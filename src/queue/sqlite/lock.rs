@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::OpenError;
 use super::path::{Identity, identity, not_writable, parent, with_suffix};
-use crate::queue::OpenError;
 
 /// The pause between two attempts to lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);

@@ -7,8 +7,9 @@ use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::secrets;
+use super::{OpenError, space};
+use crate::queue::error::NoInodes;
 use crate::queue::vault::Vault;
-use crate::queue::{OpenError, space};
 
 /// "Jbel" as a number; marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4a62_656c;
@@ -145,7 +146,7 @@ pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
         Some(ErrorCode::CannotOpen | ErrorCode::DiskFull) if space::has_no_inodes(&path) => {
             OpenError::NotWritable {
                 path,
-                source: std::io::Error::new(std::io::ErrorKind::StorageFull, space::NO_INODES),
+                source: std::io::Error::new(std::io::ErrorKind::StorageFull, NoInodes),
             }
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {

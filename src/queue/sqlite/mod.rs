@@ -25,6 +25,7 @@
 mod backup;
 mod change;
 mod check;
+mod check_report;
 mod claim;
 mod claimer;
 mod clock;
@@ -39,6 +40,7 @@ mod lock;
 mod migrate;
 mod node;
 mod open;
+mod open_error;
 mod operator;
 mod path;
 mod purge;
@@ -53,6 +55,7 @@ mod secrets;
 mod send_history;
 mod settle;
 mod shared;
+mod space;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -64,6 +67,9 @@ mod watch;
 mod writer;
 mod writes;
 
-pub(super) use backup::backup;
-pub(super) use check::{check, find};
+pub use backup::backup;
+pub use check::check;
+pub use check_report::CheckReport;
+pub use open::{open_existing, open_to_read};
+pub use open_error::{BackupError, OpenError};
 pub(super) use store::Store;

@@ -9,8 +9,10 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use super::OpenError;
+use super::connect::Database;
 use super::files::Files;
-use super::location::{Location, PATIENCE, SHORT_PATIENCE, StateDir};
+use super::location::{PATIENCE, SHORT_PATIENCE, StateDir};
 use super::node::{self, NodeId};
 use super::path::{not_writable, with_suffix};
 use super::readers::Readers;
@@ -24,24 +26,42 @@ use crate::clock::Clock;
 use crate::domain::DeliveryId;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
-use crate::queue::{OpenError, Settings};
+use crate::queue::{Queue, Settings};
 
 /// How long one page of a list may take, and how long it may wait for a connection.
 const LONGEST_LIST: Duration = Duration::from_secs(5);
+
+/// Opens an existing queue to change it while no daemon runs. Takes the lock, creates no database
+/// and does not recover leases.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_existing(settings: &Settings) -> Result<Queue, OpenError> {
+    Store::open_existing(settings).map(Queue::of)
+}
+
+/// Opens an existing queue read-only, with or without a running daemon, and without a lock. Writing
+/// verbs fail with [`StoreError::Closed`](crate::queue::StoreError::Closed).
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_to_read(settings: &Settings) -> Result<Queue, OpenError> {
+    Store::open_to_read(settings).map(Queue::of)
+}
 
 impl Store {
     pub(in crate::queue) fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
-        let location = Location::File(claimed.path.clone());
-        let mut conn = prepare(&location, &claimed, &vault, &key::path(settings), clock)?;
+        let database = Database::File(claimed.path.clone());
+        let mut conn = prepare(&database, &claimed, &vault, &key::path(settings), clock)?;
         let (rendering, left) = Rendering::open(&with_suffix(&claimed.path, "-rendering"));
         let node = recover(&mut conn, settings, &left, clock)
             .map_err(|error| migrate::explain(&claimed.path, error))?;
         Ok(Self {
             rendering,
             ..Self::finish(
-                location,
+                database,
                 conn,
                 node,
                 claimed,
@@ -52,15 +72,15 @@ impl Store {
         })
     }
 
-    pub(in crate::queue) fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
+    fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, false, SHORT_PATIENCE)?;
         let vault = key::ensure(settings)?;
-        let location = Location::File(claimed.path.clone());
+        let database = Database::File(claimed.path.clone());
         let clock = Clock::adjusted();
-        let conn = prepare(&location, &claimed, &vault, &key::path(settings), &clock)?;
+        let conn = prepare(&database, &claimed, &vault, &key::path(settings), &clock)?;
         let node = node::register(&conn).map_err(|error| migrate::explain(&claimed.path, error))?;
         Self::finish(
-            location,
+            database,
             conn,
             node,
             claimed,
@@ -71,7 +91,7 @@ impl Store {
     }
 
     /// Opens the store read-only and without a lock.
-    pub(in crate::queue) fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
+    fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
         let path = check::find(settings)?;
         let conn = check::open_read_only(&path)?;
         let vault = key::find(settings)?;
@@ -86,7 +106,7 @@ impl Store {
             .map_err(|error| migrate::explain(&path, error))?;
         shared.status().counts = counts;
         let files = Files {
-            location: Location::Read(path),
+            database: Database::Read(path),
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
@@ -102,13 +122,13 @@ impl Store {
                 .into_uuid()
                 .simple()
         );
-        let location = Location::Memory(name);
-        let (mut conn, vault) = (location.writer()?, key::ephemeral()?);
+        let database = Database::Memory(name);
+        let (mut conn, vault) = (database.writer()?, key::ephemeral()?);
         migrate::migrate(&mut conn, Path::new("memory"), &vault)?;
         let node =
-            node::register(&conn).map_err(|error| migrate::explain(location.name(), error))?;
+            node::register(&conn).map_err(|error| migrate::explain(database.name(), error))?;
         let files = Files {
-            location,
+            database,
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
@@ -116,7 +136,7 @@ impl Store {
     }
 
     fn finish(
-        location: Location,
+        database: Database,
         conn: Connection,
         node: NodeId,
         mut claimed: StateDir,
@@ -128,7 +148,7 @@ impl Store {
         let watch =
             Watch::over(&claimed.path).map_err(|error| not_writable(&claimed.path, error))?;
         let files = Files {
-            location,
+            database,
             watch: Arc::new(watch),
             vault: Arc::new(vault),
         };
@@ -144,7 +164,7 @@ impl Store {
         clock: &Clock,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::new(clock.clone()));
-        let path = files.location.name().to_owned();
+        let path = files.database.name().to_owned();
         let writer = Writer::new(
             files.clone(),
             conn,
@@ -192,14 +212,14 @@ impl Store {
 }
 
 fn prepare(
-    location: &Location,
+    database: &Database,
     claimed: &StateDir,
     vault: &Vault,
     key: &Path,
     clock: &Clock,
 ) -> Result<Connection, OpenError> {
     wal::examine(&claimed.path)?;
-    let mut conn = location.writer()?;
+    let mut conn = database.writer()?;
     // A database without our tables beside a marker file has lost its content.
     if migrate::version(&conn, &claimed.path)? == 0 && claimed.marked {
         return Err(claimed.lost());

@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::queue::{OpenError, space};
+use super::{OpenError, space};
+use crate::queue::error::NoInodes;
 
 /// A file's device and inode.
 pub(super) type Identity = (u64, u64);
@@ -29,7 +30,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 pub(super) fn not_writable(path: &Path, source: io::Error) -> OpenError {
     let source = if space::has_no_inodes(path) {
-        io::Error::new(ErrorKind::StorageFull, space::NO_INODES)
+        io::Error::new(ErrorKind::StorageFull, NoInodes)
     } else {
         source
     };

@@ -46,7 +46,7 @@ impl Readers {
             readers.files.watch.check()?;
             let kept = readers.idle().pop();
             let mut conn = kept
-                .map_or_else(|| readers.files.location.reader(), Ok)
+                .map_or_else(|| readers.files.database.reader(), Ok)
                 .map_err(ReadError::from)?;
             readers.bound(&mut conn).map_err(ReadError::from)?;
             let result = read(&conn)?;

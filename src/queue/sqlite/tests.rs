@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use super::connect::Database;
 use super::files::Files;
-use super::location::Location;
 use super::request::{Answer, Pending, Request};
 use super::shared::Shared;
 use super::store::INBOX;
@@ -23,7 +23,8 @@ use crate::domain::{
 };
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
-    ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError,
+    Backend, ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement,
+    StoreError,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -61,7 +62,7 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("jobbell.db");
     let settings = Settings {
-        path: path.clone(),
+        location: crate::queue::Location::Sqlite(path.clone()),
         state_dir: dir.path().to_owned(),
         max_pending: 1000,
         retention: LEASE,
@@ -84,8 +85,8 @@ async fn inject(
     queue: &Queue,
     inject: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
 ) {
-    queue
-        .store
+    let Backend::Sqlite(store) = &*queue.0;
+    store
         .inbox
         .send(Request::Inject(Box::new(inject)))
         .await
@@ -173,9 +174,9 @@ async fn removed_database_is_awaited_and_not_recreated() {
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
-fn files(location: &Location) -> Files {
+fn files(database: &Database) -> Files {
     Files {
-        location: location.clone(),
+        database: database.clone(),
         watch: Arc::default(),
         vault: Arc::new(key::ephemeral().unwrap()),
     }
@@ -197,12 +198,12 @@ fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
 
 #[tokio::test]
 async fn request_at_fault_fails_no_other_request() {
-    let location = Location::Memory("file:/at-fault?vfs=memdb".to_owned());
-    let mut conn = location.writer().unwrap();
-    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
+    let database = Database::Memory("file:/at-fault?vfs=memdb".to_owned());
+    let mut conn = database.writer().unwrap();
+    migrate::migrate(&mut conn, database.name(), &key::ephemeral().unwrap()).unwrap();
     let shared = Arc::new(Shared::default());
     let mut writer = Writer::new(
-        files(&location),
+        files(&database),
         conn,
         1,
         1000,
@@ -229,18 +230,18 @@ async fn request_at_fault_fails_no_other_request() {
         "the disk is not to blame"
     );
     assert_eq!(
-        row::counts(&location.reader().unwrap()).unwrap(),
+        row::counts(&database.reader().unwrap()).unwrap(),
         status.counts
     );
 }
 
 #[tokio::test]
 async fn empty_claim_does_not_count_as_a_working_disk() {
-    let location = Location::Memory("file:/silent?vfs=memdb".to_owned());
-    let mut conn = location.writer().unwrap();
-    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
+    let database = Database::Memory("file:/silent?vfs=memdb".to_owned());
+    let mut conn = database.writer().unwrap();
+    migrate::migrate(&mut conn, database.name(), &key::ephemeral().unwrap()).unwrap();
     let mut writer = Writer::new(
-        files(&location),
+        files(&database),
         conn,
         1,
         1000,
@@ -366,8 +367,9 @@ async fn producers_are_refused_when_the_inbox_is_full() {
     })
     .await;
     // The writer may have taken the first of them with it before it was held.
+    let Backend::Sqlite(store) = &*queue.0;
     for _ in 0..=2 * INBOX {
-        if queue.store.inbox.try_send(Request::Probe).is_err() {
+        if store.inbox.try_send(Request::Probe).is_err() {
             tokio::task::yield_now().await;
         }
     }
@@ -423,9 +425,9 @@ async fn writer_connection_has_the_documented_settings() {
 
 #[test]
 fn claim_statement_uses_its_index_and_does_not_sort() {
-    let location = Location::Memory("file:/plan?vfs=memdb".to_owned());
-    let mut conn = location.writer().unwrap();
-    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
+    let database = Database::Memory("file:/plan?vfs=memdb".to_owned());
+    let mut conn = database.writer().unwrap();
+    migrate::migrate(&mut conn, database.name(), &key::ephemeral().unwrap()).unwrap();
     let sql = format!("EXPLAIN QUERY PLAN {}", super::claim::DUE);
     let mut statement = conn.prepare(&sql).unwrap();
     let plan: Vec<String> = statement
@@ -442,9 +444,9 @@ fn claim_statement_uses_its_index_and_does_not_sort() {
 
 #[test]
 fn recovery_statement_scans_both_lanes_and_does_not_sort() {
-    let location = Location::Memory("file:/held-plan?vfs=memdb".to_owned());
-    let mut conn = location.writer().unwrap();
-    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
+    let database = Database::Memory("file:/held-plan?vfs=memdb".to_owned());
+    let mut conn = database.writer().unwrap();
+    migrate::migrate(&mut conn, database.name(), &key::ephemeral().unwrap()).unwrap();
     let mut statement = conn
         .prepare(&format!("EXPLAIN QUERY PLAN {}", super::recover::LATEST))
         .unwrap();

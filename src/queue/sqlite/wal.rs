@@ -13,8 +13,8 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
+use super::OpenError;
 use super::path::with_suffix;
-use crate::queue::OpenError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;

@@ -5,10 +5,22 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::location::Location;
+use super::connect::Database;
 use super::path::{Identity, identity, with_suffix};
 use crate::queue::StoreError;
+
+/// The database file or its WAL was moved or replaced while the queue was open.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "{path} was {found} while the store was open; put it back, or restart the daemon when the right file is in its place"
+)]
+struct Displaced {
+    path: PathBuf,
+    /// `removed`, `replaced by another file` or `put out of reach`.
+    found: &'static str,
+}
 
 /// The identity of a file when the database was opened; `None` for a database in memory.
 #[derive(Debug, Default)]
@@ -22,8 +34,8 @@ impl Watch {
 
     /// The WAL of an open database. It is recreated when a connection opens after the last one has
     /// closed.
-    pub(super) fn over_wal(location: &Location) -> Self {
-        let Location::File(path) = location else {
+    pub(super) fn over_wal(database: &Database) -> Self {
+        let Database::File(path) = database else {
             return Self::default();
         };
         // SQLite puts the WAL beside the target of a symbolic link.
@@ -42,9 +54,9 @@ impl Watch {
             Err(error) if error.kind() == io::ErrorKind::NotFound => "removed",
             Err(_) => "put out of reach",
         };
-        Err(StoreError::Displaced {
+        Err(StoreError::Displaced(Arc::new(Displaced {
             path: path.clone(),
             found,
-        })
+        })))
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use super::claimer::PendingClaim;
 use super::commit_error::{self, CommitError};
+use super::connect::Database;
 use super::files::Files;
-use super::location::Location;
 use super::node::NodeId;
 use super::request::Request;
 use super::shared::Shared;
@@ -53,7 +53,7 @@ impl Writer {
     ) -> rusqlite::Result<Self> {
         let (counts, (clock, _)) = (row::counts(&conn)?, clock::read(&conn)?);
         shared.status().counts = counts;
-        let wal = Watch::over_wal(&files.location);
+        let wal = Watch::over_wal(&files.database);
         Ok(Self {
             files,
             conn: Some(conn),
@@ -197,13 +197,13 @@ impl Writer {
                 // A handle that could not write may hold pages that never reached the disk, so it
                 // is not used again.
                 if !commit_error::leaves_doubt(&error)
-                    || matches!(self.files.location, Location::Memory(_))
+                    || matches!(self.files.database, Database::Memory(_))
                 {
                     self.conn = Some(conn);
                 } else {
                     self.wal = Watch::default();
                 }
-                Err(CommitError::of(error, &self.files.location))
+                Err(CommitError::of(error, &self.files.database))
             }
         }
     }
@@ -246,11 +246,11 @@ impl Writer {
     fn reopen(&mut self) -> Result<Connection, StoreError> {
         let conn = self
             .files
-            .location
+            .database
             .writer()
             .map_err(|error| StoreError::failed("open its database", error))?;
         self.counts = row::counts(&conn).map_err(|error| StoreError::failed("read", error))?;
-        self.wal = Watch::over_wal(&self.files.location);
+        self.wal = Watch::over_wal(&self.files.database);
         Ok(conn)
     }
 }

@@ -4,7 +4,7 @@ use jobbell::Jobbell;
 use jobbell::domain::State;
 use jobbell::intake::Refusal;
 use jobbell::queue::EnqueueError;
-use jobbell::queue::Queue;
+use jobbell::queue::sqlite;
 
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_app::{event, reached};
@@ -59,7 +59,7 @@ async fn shutdown_commits_every_event_in_the_channel() {
         bell.send(event("late", "a@example.org")).await.is_err(),
         "late events are refused"
     );
-    let queue = Queue::open_reader(&config.load().queue).unwrap();
+    let queue = sqlite::open_existing(&config.load().queue).unwrap();
     let counts = queue.counts().await.unwrap();
     assert_eq!(
         (counts.accepted, counts.queued, counts.balanced()),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jobbell::clock::Clock;
 use jobbell::dispatch::{Dispatcher, Pipeline};
 use jobbell::domain::{Stage, State};
-use jobbell::queue::{Counts, Queue};
+use jobbell::queue::{Counts, Queue, sqlite};
 use jobbell::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ async fn shutdown_requeues_mails_waiting_for_a_connection() {
         gate.open();
     };
     tokio::join!(app.jobbell.stop(), released);
-    let queue = Queue::open_to_read(&config.load().queue).unwrap();
+    let queue = sqlite::open_to_read(&config.load().queue).unwrap();
     test_app::reached(&queue, "first", State::Sent, 1).await;
     test_app::reached(&queue, "second", State::Queued, 0).await;
     assert_eq!(peer.mails().len(), 1);

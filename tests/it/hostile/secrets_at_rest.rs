@@ -8,7 +8,7 @@ use jobbell::clock::Clock;
 use jobbell::domain::{
     DeadReason, Event, EventId, MailKind, MessageContent, MessageRequest, Outcome, State,
 };
-use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Queue, Settlement};
+use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Queue, Settlement, sqlite};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -312,7 +312,7 @@ async fn secret_is_kept_until_the_last_delivery_ends() {
 fn older(dir: &TempDir) -> jobbell::queue::Settings {
     let settings = settings(dir, 1_000);
     fs::create_dir(&settings.state_dir).unwrap();
-    let store = Connection::open(&settings.path).unwrap();
+    let store = Connection::open(settings.location.path()).unwrap();
     store.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE migrations (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT").unwrap();
     let steps = [
         include_str!("../../../src/queue/migrations/0001_initial.sql"),
@@ -397,7 +397,7 @@ async fn older_store_is_encrypted_when_opened() {
     assert!(queue.verify_counts().await.unwrap().agrees());
     queue.close().await;
     assert_unreadable(&settings.state_dir);
-    let check = Queue::check(&settings, None).unwrap();
+    let check = sqlite::check(&settings, None).unwrap();
     assert!(check.is_sound(), "{check:?}");
 }
 

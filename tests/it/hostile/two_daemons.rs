@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use jobbell::queue::Queue;
+use jobbell::queue::sqlite;
 
 use crate::support::daemon::{Daemon, body, success};
 use crate::support::smtp_peer::SmtpPeer;
@@ -121,12 +121,12 @@ async fn readers_do_not_prevent_a_daemon_from_starting() {
     let config = TestConfig::new(&peer);
     config.start().await.stop().await;
     // A read transaction that stays open.
-    let reader = Queue::open_to_read(&config.load().queue).unwrap();
+    let reader = sqlite::open_to_read(&config.load().queue).unwrap();
     assert!(reader.verify_counts().await.unwrap().agrees());
     let mut daemon = config.start().await;
     assert_works(&daemon, &peer).await;
     assert_eq!(reader.verify_counts().await.unwrap().found.accepted, 1);
-    let beside = Queue::open_to_read(&config.load().queue).unwrap();
+    let beside = sqlite::open_to_read(&config.load().queue).unwrap();
     assert_eq!(beside.counts().await.unwrap().accepted, 1);
     for arguments in [&["queue", "check"][..], &["queue", "backup", "copy.db"]] {
         let finished = config.run(arguments).await;
@@ -140,7 +140,7 @@ async fn daemon_waits_for_a_briefly_locked_store() {
     let peer = SmtpPeer::start().await;
     let config = TestConfig::new(&peer);
     config.start().await.stop().await;
-    let held = Queue::open_reader(&config.load().queue).unwrap();
+    let held = sqlite::open_existing(&config.load().queue).unwrap();
     let let_go = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         held.close().await;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jobbell::domain::State;
-use jobbell::queue::{BackupError, Queue, Settings};
+use jobbell::queue::sqlite::{self, BackupError};
+use jobbell::queue::{Queue, Settings};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
@@ -16,7 +17,7 @@ use super::fixture::{ALL, LEASE, PAUSE, QueueFixture, settings};
 /// A copy of a queue that is in use.
 async fn copy(settings: Settings, to: std::path::PathBuf) -> Result<(), BackupError> {
     spawn_blocking(move || {
-        Queue::backup(&settings, &to).map(|check| assert!(check.is_sound(), "{check:?}"))
+        sqlite::backup(&settings, &to).map(|check| assert!(check.is_sound(), "{check:?}"))
     })
     .await
     .unwrap()
@@ -66,7 +67,7 @@ async fn backup_under_load_is_complete_and_blocks_no_writer() {
         let first = written.load(Ordering::SeqCst);
         copy(fixture.settings(), to.clone()).await.unwrap();
         let last = written.load(Ordering::SeqCst);
-        let check = Queue::check(&fixture.settings(), Some(&to)).unwrap();
+        let check = sqlite::check(&fixture.settings(), Some(&to)).unwrap();
         let found = usize::try_from(check.events).unwrap() - 3000;
         // What was answered before it began is in it; one may be on disk whose answer is on its
         // way.
@@ -119,7 +120,7 @@ async fn damaged_queue_is_not_backed_up() {
     let fixture = QueueFixture::on_disk();
     fixture.one("e1").await;
     fixture.queue.close().await;
-    rusqlite::Connection::open(fixture.settings().path)
+    rusqlite::Connection::open(fixture.settings().location.path())
         .unwrap()
         .execute("UPDATE counts SET queued = 7", [])
         .unwrap();
@@ -155,7 +156,7 @@ async fn restored_backup_replaces_a_lost_database() {
         drop(fs::remove_file(lost.state_dir.join(name)));
     }
     assert!(Queue::open(&lost, &fixture.clock).is_err());
-    fs::copy(&to, &lost.path).unwrap();
+    fs::copy(&to, lost.location.path()).unwrap();
     let queue = Queue::open(&lost, &fixture.clock).unwrap();
     for (id, state) in [
         (sent, State::Sent),
@@ -176,7 +177,7 @@ async fn restored_backup_replaces_a_lost_database() {
     // In another directory it is a queue as well.
     let elsewhere = settings(&dir, 10);
     fs::create_dir(&elsewhere.state_dir).unwrap();
-    fs::copy(&to, &elsewhere.path).unwrap();
+    fs::copy(&to, elsewhere.location.path()).unwrap();
     assert_eq!(
         Queue::open(&elsewhere, &fixture.clock)
             .unwrap()

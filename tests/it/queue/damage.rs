@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jobbell::clock::Clock;
 use jobbell::domain::Outcome;
-use jobbell::queue::{OpenError, Queue, Settings};
+use jobbell::queue::sqlite::{self, OpenError};
+use jobbell::queue::{self, Queue, Settings};
 use tempfile::TempDir;
 
 use super::fixture::{QueueFixture, settings};
@@ -42,7 +43,10 @@ async fn killed(with_index: bool) -> (TempDir, Settings) {
 }
 
 fn open(settings: &Settings) -> Result<Queue, OpenError> {
-    Queue::open(settings, &Clock::System)
+    Queue::open(settings, &Clock::System).map_err(|error| match error {
+        queue::OpenError::Sqlite(error) => error,
+        error => panic!("{error}"),
+    })
 }
 
 fn log(settings: &Settings) -> PathBuf {
@@ -142,7 +146,7 @@ async fn wal_damaged_before_its_last_commit_is_refused_with_a_remedy() {
             "{places:?}: {refused}"
         );
         assert!(
-            matches!(Queue::check(&settings, None), Err(OpenError::Log { .. })),
+            matches!(sqlite::check(&settings, None), Err(OpenError::Log { .. })),
             "{places:?}"
         );
         assert_eq!(
@@ -222,11 +226,11 @@ async fn closed() -> (QueueFixture, Settings) {
 #[tokio::test]
 async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
     let (_bench, settings) = closed().await;
-    let good = fs::read(&settings.path).unwrap();
+    let good = fs::read(settings.location.path()).unwrap();
     let (mut refused, mut found) = (0, 0);
     for at in (0..100).step_by(7).chain((100..good.len()).step_by(1237)) {
-        change(&settings.path, |bytes| bytes[at] ^= 0x55);
-        let check = Queue::check(&settings, None);
+        change(settings.location.path(), |bytes| bytes[at] ^= 0x55);
+        let check = sqlite::check(&settings, None);
         match open(&settings) {
             Err(
                 OpenError::Corrupt { .. }
@@ -249,19 +253,21 @@ async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
                 }
             }
         }
-        fs::write(&settings.path, &good).unwrap();
+        fs::write(settings.location.path(), &good).unwrap();
     }
     assert!(
         refused > 5 && found > 20,
         "{refused} refused, {found} found by the check"
     );
-    assert!(Queue::check(&settings, None).unwrap().is_sound());
+    assert!(sqlite::check(&settings, None).unwrap().is_sound());
 }
 
 #[tokio::test]
 async fn truncated_database_is_refused() {
     let (_bench, settings) = closed().await;
-    change(&settings.path, |bytes| bytes.truncate(bytes.len() / 2));
+    change(settings.location.path(), |bytes| {
+        bytes.truncate(bytes.len() / 2)
+    });
     let refused = open(&settings).unwrap_err();
     assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
     assert!(
@@ -274,26 +280,29 @@ async fn truncated_database_is_refused() {
 async fn check_reports_what_a_start_refuses() {
     let (_bench, settings) = closed().await;
     let change = |sql: &str| {
-        rusqlite::Connection::open(&settings.path)
+        rusqlite::Connection::open(settings.location.path())
             .unwrap()
             .execute_batch(sql)
             .unwrap();
     };
     change("PRAGMA user_version = 99");
     assert!(matches!(
-        Queue::check(&settings, None),
+        sqlite::check(&settings, None),
         Err(OpenError::Newer { found: 99, .. })
     ));
-    fs::remove_file(&settings.path).unwrap();
+    fs::remove_file(settings.location.path()).unwrap();
     assert!(matches!(
-        Queue::check(&settings, None),
+        sqlite::check(&settings, None),
         Err(OpenError::Lost {
             found: "missing",
             ..
         })
     ));
     assert!(
-        matches!(Queue::open_reader(&settings), Err(OpenError::Lost { .. })),
+        matches!(
+            sqlite::open_existing(&settings),
+            Err(OpenError::Lost { .. })
+        ),
         "and so does the command line"
     );
 }
@@ -315,7 +324,7 @@ async fn check_finds_changed_counts_rows_and_contents() {
         ),
     ] {
         let (_bench, settings) = closed().await;
-        let before = Queue::check(&settings, None).unwrap();
+        let before = sqlite::check(&settings, None).unwrap();
         assert_eq!(
             (
                 before.is_sound(),
@@ -324,11 +333,11 @@ async fn check_finds_changed_counts_rows_and_contents() {
             ),
             (true, COMMITS, COMMITS)
         );
-        rusqlite::Connection::open(&settings.path)
+        rusqlite::Connection::open(settings.location.path())
             .unwrap()
             .execute_batch(sql)
             .unwrap();
-        let problems = Queue::check(&settings, None).unwrap().problems;
+        let problems = sqlite::check(&settings, None).unwrap().problems;
         assert!(
             problems.len() == 1 && problems[0].contains(says),
             "{problems:?}"

@@ -9,8 +9,8 @@ use jobbell::domain::{
     Timestamp,
 };
 use jobbell::queue::{
-    ClaimLimit, DeliveryRecord, Enqueued, Lease, Maintenance, NewEvent, Queue, Retention, Settings,
-    Settled, Settlement,
+    ClaimLimit, DeliveryRecord, Enqueued, Lease, Location, Maintenance, NewEvent, Queue, Retention,
+    Settings, Settled, Settlement, sqlite,
 };
 use tempfile::TempDir;
 
@@ -73,11 +73,11 @@ impl QueueFixture {
         let copy = settings(&dir, 1_000_000);
         std::fs::create_dir(&copy.state_dir).unwrap();
         assert!(
-            Queue::backup(&self.settings(), &copy.path)
+            sqlite::backup(&self.settings(), copy.location.path())
                 .unwrap()
                 .is_sound()
         );
-        let queue = Queue::open_reader(&copy).unwrap();
+        let queue = sqlite::open_existing(&copy).unwrap();
         (dir, queue)
     }
 
@@ -253,7 +253,7 @@ pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
     let retention = Duration::from_hours(24);
     let path = state_dir.join("jobbell.db");
     Settings {
-        path,
+        location: Location::Sqlite(path),
         state_dir,
         max_pending,
         retention,

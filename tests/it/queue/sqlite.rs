@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jobbell::clock::Clock;
-use jobbell::queue::{OpenError, Queue, Settings};
+use jobbell::queue::sqlite::{self, OpenError};
+use jobbell::queue::{self, Location, Queue, Settings};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -18,7 +19,10 @@ fn home() -> (TempDir, Settings) {
 }
 
 fn open(settings: &Settings) -> Result<Queue, OpenError> {
-    Queue::open(settings, &Clock::System)
+    Queue::open(settings, &Clock::System).map_err(|error| match error {
+        queue::OpenError::Sqlite(error) => error,
+        error => panic!("{error}"),
+    })
 }
 
 /// A queue that was used and closed.
@@ -44,7 +48,7 @@ fn missing_state_directory_is_created_private() {
     let queue = open(&settings).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&settings.state_dir), 0o700);
-    assert_eq!(mode(&settings.path), 0o600);
+    assert_eq!(mode(settings.location.path()), 0o600);
     drop(queue);
     open(&settings).unwrap();
 }
@@ -59,7 +63,7 @@ fn second_daemon_in_the_same_directory_is_refused() {
     );
     assert!(matches!(error, OpenError::Locked { .. }));
     assert!(matches!(
-        Queue::open_reader(&settings),
+        sqlite::open_existing(&settings),
         Err(OpenError::Locked { .. })
     ));
     drop(first);
@@ -70,7 +74,7 @@ fn second_daemon_in_the_same_directory_is_refused() {
 fn second_daemon_on_the_same_database_is_refused() {
     let (dir, settings) = home();
     let shared = Settings {
-        path: dir.path().join("shared.db"),
+        location: Location::Sqlite(dir.path().join("shared.db")),
         ..settings.clone()
     };
     let _first = open(&shared).unwrap();
@@ -121,7 +125,7 @@ fn unwritable_state_directory_is_reported() {
 #[test]
 fn directory_in_place_of_the_database_is_reported() {
     let (_dir, settings) = home();
-    fs::create_dir_all(&settings.path).unwrap();
+    fs::create_dir_all(settings.location.path()).unwrap();
     assert!(matches!(
         refusal(&settings, &["jobbell.db", "is a directory"]),
         OpenError::NotWritable { .. }
@@ -131,7 +135,7 @@ fn directory_in_place_of_the_database_is_reported() {
 #[tokio::test]
 async fn missing_database_with_a_marker_is_refused() {
     let (_dir, settings) = used().await;
-    fs::remove_file(&settings.path).unwrap();
+    fs::remove_file(settings.location.path()).unwrap();
     assert!(matches!(
         refusal(
             &settings,
@@ -139,7 +143,10 @@ async fn missing_database_with_a_marker_is_refused() {
         ),
         OpenError::Lost { .. }
     ));
-    assert!(!settings.path.exists(), "no fresh one in its place");
+    assert!(
+        !settings.location.path().exists(),
+        "no fresh one in its place"
+    );
     fs::remove_file(settings.state_dir.join("jobbell.db-mark")).unwrap();
     open(&settings).unwrap();
 }
@@ -147,17 +154,17 @@ async fn missing_database_with_a_marker_is_refused() {
 #[tokio::test]
 async fn empty_database_with_a_marker_is_refused() {
     let (_dir, settings) = used().await;
-    fs::write(&settings.path, "").unwrap();
+    fs::write(settings.location.path(), "").unwrap();
     assert!(matches!(
         refusal(&settings, &["jobbell.db is empty", "jobbell.db-mark"]),
         OpenError::Lost { .. }
     ));
     // One with pages but without our tables is just as empty.
-    Connection::open(&settings.path)
+    Connection::open(settings.location.path())
         .unwrap()
         .execute_batch("PRAGMA journal_mode = WAL; VACUUM")
         .unwrap();
-    assert!(fs::metadata(&settings.path).unwrap().len() > 0);
+    assert!(fs::metadata(settings.location.path()).unwrap().len() > 0);
     assert!(matches!(
         refusal(&settings, &["jobbell.db is empty"]),
         OpenError::Lost { .. }
@@ -167,7 +174,7 @@ async fn empty_database_with_a_marker_is_refused() {
 #[tokio::test]
 async fn missing_database_with_a_wal_is_refused() {
     let (_dir, settings) = used().await;
-    fs::remove_file(&settings.path).unwrap();
+    fs::remove_file(settings.location.path()).unwrap();
     fs::remove_file(settings.state_dir.join("jobbell.db-mark")).unwrap();
     fs::write(settings.state_dir.join("jobbell.db-wal"), "frames").unwrap();
     assert!(matches!(
@@ -179,7 +186,7 @@ async fn missing_database_with_a_wal_is_refused() {
 #[tokio::test]
 async fn newer_schema_is_refused() {
     let (_dir, settings) = used().await;
-    Connection::open(&settings.path)
+    Connection::open(settings.location.path())
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
@@ -193,7 +200,7 @@ async fn newer_schema_is_refused() {
 async fn database_of_another_program_is_refused() {
     let (_dir, settings) = home();
     fs::create_dir(&settings.state_dir).unwrap();
-    Connection::open(&settings.path)
+    Connection::open(settings.location.path())
         .unwrap()
         .execute_batch("CREATE TABLE theirs (x)")
         .unwrap();
@@ -206,7 +213,7 @@ async fn database_of_another_program_is_refused() {
 #[tokio::test]
 async fn schema_with_another_checksum_is_refused() {
     let (_dir, settings) = used().await;
-    Connection::open(&settings.path)
+    Connection::open(settings.location.path())
         .unwrap()
         .execute("UPDATE migrations SET checksum = x'00'", [])
         .unwrap();
@@ -219,15 +226,15 @@ async fn schema_with_another_checksum_is_refused() {
 #[tokio::test]
 async fn damaged_database_is_refused() {
     let (_dir, settings) = used().await;
-    let good = fs::read(&settings.path).unwrap();
-    fs::write(&settings.path, "this is a diary, not a database; it is long enough to be read as one and it does not begin as one begins").unwrap();
+    let good = fs::read(settings.location.path()).unwrap();
+    fs::write(settings.location.path(), "this is a diary, not a database; it is long enough to be read as one and it does not begin as one begins").unwrap();
     assert!(matches!(
         refusal(&settings, &["damaged", "not a database", "backup"]),
         OpenError::Corrupt { .. }
     ));
     let mut torn = good;
     torn[100..2000].fill(0xff);
-    fs::write(&settings.path, torn).unwrap();
+    fs::write(settings.location.path(), torn).unwrap();
     assert!(matches!(
         refusal(&settings, &["damaged", "malformed"]),
         OpenError::Corrupt { .. }
@@ -237,7 +244,7 @@ async fn damaged_database_is_refused() {
 #[test]
 fn reading_commands_create_no_queue() {
     let (_dir, settings) = home();
-    let error = Queue::open_reader(&settings).unwrap_err();
+    let error = sqlite::open_existing(&settings).unwrap_err();
     assert!(matches!(error, OpenError::NoQueue { .. }));
     assert!(!settings.state_dir.exists());
 }
@@ -277,7 +284,7 @@ async fn list_finds_rows_that_are_far_apart() {
     }
     let settings = fixture.settings();
     fixture.queue.close().await;
-    Connection::open(&settings.path)
+    Connection::open(settings.location.path())
         .unwrap()
         .execute("UPDATE deliveries SET seq = 170000 * seq WHERE seq > 2", [])
         .unwrap();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
-use jobbell::queue::{EnqueueError, Filter, Health, OperatorError, Queue, Settled, StoreError};
+use jobbell::queue::{
+    EnqueueError, Filter, Health, OperatorError, Queue, Settled, StoreError, sqlite,
+};
 
 use super::fixture::{ALL, LEASE, PAUSE, QueueFixture, again, refused, sent};
 
@@ -345,7 +347,7 @@ pub(crate) async fn opening_a_queue_read_only_keeps_its_leases(fixture: &mut Que
     fixture.claim_one().await;
     let settings = fixture.settings();
     fixture.queue.close().await;
-    fixture.queue = Queue::open_reader(&settings).unwrap();
+    fixture.queue = sqlite::open_existing(&settings).unwrap();
     assert_eq!(fixture.state(id).await, State::Sending);
     let busy = fixture.queue.retry(id, fixture.now(), fixture.now()).await;
     assert!(matches!(

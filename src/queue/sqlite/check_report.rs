@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::CountCheck;
+use crate::queue::CountCheck;
 
 /// The result of a check of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,3 @@ pub(super) fn has_no_inodes(path: &Path) -> bool {
     // A file system without a fixed number of inodes reports zero.
     statvfs(at).is_ok_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
 }
-
-/// The message for it.
-pub(super) const NO_INODES: &str = "the file system has free bytes but no free inodes: remove files from it, or make it with more inodes";

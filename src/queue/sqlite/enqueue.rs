@@ -63,13 +63,17 @@ fn take(
     group: &PreparedRequest,
     now: Timestamp,
 ) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
+    let mut inserts = Inserts {
+        event: tx.conn.prepare_cached(INSERT_EVENT)?,
+        delivery: tx.conn.prepare_cached(INSERT_DELIVERY)?,
+    };
     let mut answers = Vec::with_capacity(group.entries.len());
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
         if let Some(id) = excluded(tx, entry)? {
             return Ok(Err(EnqueueError::Superseded { index, id }));
         }
-        if let Some(event_seq) = insert_event(tx, entry, now)? {
+        if let Some(event_seq) = inserts.insert(tx, entry, now)? {
             last = last.max(event_seq);
             answers.push(Enqueued::New);
             continue;
@@ -97,40 +101,47 @@ fn take(
     Ok(Ok(answers))
 }
 
-/// Inserts an event with its deliveries and returns its row number. `None` if its id is known or
-/// the queue is full.
-fn insert_event(
-    tx: &mut WriteTx<'_>,
-    entry: &PreparedEvent,
-    now: Timestamp,
-) -> rusqlite::Result<Option<i64>> {
-    let conn = tx.conn;
-    if tx.counts.pending().saturating_add(entry.waiting) > capacity(tx.max_pending, entry.is_urgent)
-    {
-        return Ok(None);
+/// The statements of an enqueue, prepared once for a group.
+struct Inserts<'c> {
+    event: CachedStatement<'c>,
+    delivery: CachedStatement<'c>,
+}
+
+impl Inserts<'_> {
+    /// Inserts an event with its deliveries and returns its row number. `None` if its id is known
+    /// or the queue is full.
+    fn insert(
+        &mut self,
+        tx: &mut WriteTx<'_>,
+        entry: &PreparedEvent,
+        now: Timestamp,
+    ) -> rusqlite::Result<Option<i64>> {
+        let pending = tx.counts.pending().saturating_add(entry.waiting);
+        if pending > capacity(tx.max_pending, entry.is_urgent) {
+            return Ok(None);
+        }
+        let inserted = self.event.execute(params![
+            entry.id.as_str(),
+            entry.content.digest,
+            entry.source.0,
+            now.as_millis(),
+            entry.payload,
+            entry.thumbnails_until.is_some()
+        ])?;
+        if inserted == 0 {
+            return Ok(None);
+        }
+        let event_seq = tx.conn.last_insert_rowid();
+        if let Some(until) = entry.thumbnails_until {
+            thumbnails::wait(tx.conn, event_seq, until)?;
+            tx.wake_thumbnails = true;
+        }
+        for delivery in &entry.deliveries {
+            let state = insert(&mut self.delivery, event_seq, delivery, now)?;
+            tx.counts.accept(state);
+        }
+        Ok(Some(event_seq))
     }
-    let inserted = conn.prepare_cached(INSERT_EVENT)?.execute(params![
-        entry.id.as_str(),
-        entry.content.digest,
-        entry.source.0,
-        now.as_millis(),
-        entry.payload,
-        entry.thumbnails_until.is_some()
-    ])?;
-    if inserted == 0 {
-        return Ok(None);
-    }
-    let event_seq = conn.last_insert_rowid();
-    if let Some(until) = entry.thumbnails_until {
-        thumbnails::wait(conn, event_seq, until)?;
-        tx.wake_thumbnails = true;
-    }
-    let mut insert_delivery = conn.prepare_cached(INSERT_DELIVERY)?;
-    for delivery in &entry.deliveries {
-        let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
-        tx.counts.accept(state);
-    }
-    Ok(Some(event_seq))
 }
 
 /// The most pending deliveries at which an event is accepted. An eighth of `max_pending`, at least

@@ -16,7 +16,8 @@
 //!   └───────── retry by the operator (dead or cancelled; attempts := 0)
 //! ```
 //!
-//! `due_at` is the earliest time at which the row may be claimed. Deliveries are conserved:
+//! `transition` computes what each of them changes in the row. `due_at` is the earliest time at
+//! which the row may be claimed. Deliveries are conserved:
 //! accepted is always the sum over the six states ([`Counts::balanced`]). [`Queue`] is the
 //! interface; the backend is `sqlite`, whose documentation defines when data is durable.
 //!

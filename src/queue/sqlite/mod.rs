@@ -1,4 +1,4 @@
-//! The queue on SQLite.
+//! The queue on SQLite, and the commands that work on its files.
 //!
 //! - One thread writes (`writer`): all waiting requests become one `BEGIN IMMEDIATE` transaction
 //!   and one fsync, then they are answered. So a thousand producers share one fsync, and an answer
@@ -12,6 +12,8 @@
 //!   by one.
 //! - A claim that finds nothing stays pending (`claimer`): the commit that adds a delivery also
 //!   hands it out.
+//! - A node is one run of the program. It has the database for itself, so at its start it recovers
+//!   what all other nodes held (`recover`).
 //! - Two connections read beside the writer (`readers`), and two more serve lists, with a time
 //!   limit; they see commits only.
 //! - Codes and secret links are encrypted (`vault`) and masked when their mail has ended

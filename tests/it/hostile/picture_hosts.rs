@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::pictures::{limited, peak};
+use crate::support::daemon::Daemon;
 use crate::support::image_server::ImageServer;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
@@ -14,8 +15,8 @@ fn event(id: &str, urls: &[String]) -> Value {
     json!({"id": id, "status": "succeeded", "to": "a@example.org", "images": images})
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_image_server_does_not_affect_other_mails() {
+/// A slow and a working image server, a mail server, and a daemon that makes thumbnails.
+async fn start() -> (ImageServer, ImageServer, SmtpPeer, Daemon) {
     let (slow, good, peer) = (
         ImageServer::start().await,
         ImageServer::start().await,
@@ -30,6 +31,12 @@ async fn slow_image_server_does_not_affect_other_mails() {
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
     let daemon = config.start().await;
+    (slow, good, peer, daemon)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_image_server_does_not_affect_other_mails() {
+    let (slow, good, _peer, daemon) = start().await;
     // Two hundred events with eight images each, on a server that sends nothing or one byte a
     // second.
     for at in 0..200 {
@@ -71,20 +78,7 @@ async fn slow_image_server_does_not_affect_other_mails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_image_server_cannot_use_every_slot() {
-    let (slow, good, peer) = (
-        ImageServer::start().await,
-        ImageServer::start().await,
-        SmtpPeer::start().await,
-    );
-    let mut config = TestConfig::new(&peer);
-    config
-        .text("email.preview", "thumbnail")
-        .text("email.preview_wait", "10m")
-        .set(
-            "email.image_hosts",
-            &format!("[{:?}, {:?}]", slow.host(), good.host()),
-        );
-    let daemon = config.start().await;
+    let (slow, good, _peer, daemon) = start().await;
     // More events than are processed at a time.
     for request in 0..3 {
         let lines: Vec<String> = (0..500)

@@ -1,4 +1,4 @@
-//! Mails in one piece, to servers far away.
+//! CHUNKING (RFC 3030): the whole mail in one write, to distant servers.
 
 use jobbell::domain::{Email, FailureKind, Stage};
 use jobbell::transport::smtp::Smtp;
@@ -6,11 +6,11 @@ use jobbell::transport::smtp::Smtp;
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, numbered, to};
 use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
-fn far() -> Builder {
+fn distant() -> Builder {
     SmtpPeer::builder().offering("CHUNKING").with_latency()
 }
 
-/// A mail no line of which begins with a dot.
+/// A mail without stuffed dots.
 fn mail(number: u8) -> Email {
     Email {
         text: "done\n".to_owned(),
@@ -18,17 +18,17 @@ fn mail(number: u8) -> Email {
     }
 }
 
-/// A server far away that has taken a mail over the connection that it is kept on.
+/// A distant server that has accepted a mail on the kept connection.
 async fn trusted() -> (SmtpPeer, Smtp) {
-    let peer = far().start().await;
+    let peer = distant().start().await;
     let server = to(&peer);
     server.send(&mail(0)).await.unwrap();
     (peer, server)
 }
 
 #[tokio::test]
-async fn to_a_server_far_away_a_mail_goes_in_one_write() {
-    let peer = far().start().await;
+async fn bdat_sends_a_mail_in_one_write_to_a_distant_server() {
+    let peer = distant().start().await;
     let server = to(&peer);
     for number in 1..4 {
         assert_eq!(server.send(&mail(number)).await.unwrap().reply.text, "kept");
@@ -44,7 +44,7 @@ async fn to_a_server_far_away_a_mail_goes_in_one_write() {
         [
             "EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "BDAT", "MAIL", "RCPT", "BDAT"
         ],
-        "the first one shows that the server takes mails"
+        "DATA until the server has accepted a mail"
     );
     assert!(
         seen.commands[4..]
@@ -63,12 +63,12 @@ async fn to_a_server_far_away_a_mail_goes_in_one_write() {
 }
 
 #[tokio::test]
-async fn without_the_extensions_or_with_stuffed_dots_it_goes_by_data() {
+async fn data_is_used_without_the_extensions_or_with_stuffed_dots() {
     for (builder, mail) in [
-        (far().without("CHUNKING"), mail(1)),
-        (far().without("PIPELINING"), mail(1)),
+        (distant().without("CHUNKING"), mail(1)),
+        (distant().without("PIPELINING"), mail(1)),
         (
-            far(),
+            distant(),
             Email {
                 text: "done\n.\n".to_owned(),
                 ..mail(1)
@@ -91,7 +91,7 @@ async fn without_the_extensions_or_with_stuffed_dots_it_goes_by_data() {
 }
 
 #[tokio::test]
-async fn near_by_it_goes_by_data_as_soon_as_an_answer_has_come_quickly() {
+async fn data_is_used_once_a_server_has_replied_quickly() {
     let peer = SmtpPeer::builder().offering("CHUNKING").start().await;
     let server = to(&peer);
     for number in 0..100 {
@@ -100,12 +100,12 @@ async fn near_by_it_goes_by_data_as_soon_as_an_answer_has_come_quickly() {
     let last = peer.seen().commands.pop().unwrap();
     assert_eq!(
         last.line, "DATA",
-        "however busy this machine is, one of a hundred answers was quick"
+        "at least one of a hundred replies was quick"
     );
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_by_its_stage_and_the_session_goes_on() {
+async fn refusal_in_a_single_write_has_its_stage_and_keeps_the_session() {
     let cases = [
         (
             At::Mail,
@@ -158,13 +158,13 @@ async fn a_refusal_is_told_by_its_stage_and_the_session_goes_on() {
                 .payload
                 .strip_suffix(b".\r\n")
                 .unwrap(),
-            "nothing of the first one stuck to it"
+            "unaffected by the first mail"
         );
     }
 }
 
 #[tokio::test]
-async fn a_link_lost_without_an_answer_leaves_open_whether_the_mail_was_taken() {
+async fn connection_lost_without_a_reply_is_uncertain() {
     for at in [At::Mail, At::Rcpt, At::Dot] {
         for act in [Act::Close, Act::Reset] {
             let (peer, server) = trusted().await;
@@ -188,7 +188,7 @@ async fn a_link_lost_without_an_answer_leaves_open_whether_the_mail_was_taken() 
 }
 
 #[tokio::test]
-async fn a_refusal_stands_although_the_link_is_lost_after_it() {
+async fn refusal_counts_even_if_the_connection_is_lost_after_it() {
     let (peer, server) = trusted().await;
     peer.once(At::Rcpt, Act::reply_and_close("550 5.1.1 nobody"));
     let failure = server.send(&mail(1)).await.unwrap_err();
@@ -201,7 +201,7 @@ async fn a_refusal_stands_although_the_link_is_lost_after_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_its_leave_of_a_kept_connection_has_the_mail_on_a_fresh_one() {
+async fn mail_goes_over_a_new_connection_if_the_kept_one_is_closing() {
     let (peer, server) = trusted().await;
     peer.once(At::Mail, Act::reply_and_close("421 4.4.2 enough"));
     server.send(&mail(2)).await.unwrap();
@@ -209,7 +209,7 @@ async fn a_server_that_takes_its_leave_of_a_kept_connection_has_the_mail_on_a_fr
 }
 
 #[tokio::test]
-async fn what_a_server_does_in_the_middle_of_a_piece_is_told_as_after_it() {
+async fn failure_within_the_payload_is_reported_like_one_after_it() {
     let refused = Act::reply_and_close("552 5.3.4 too much");
     for (act, kind) in [
         (Act::Close, FailureKind::Uncertain),

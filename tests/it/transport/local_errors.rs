@@ -6,7 +6,7 @@ use jobbell::domain::{Email, Failure, Locale, Recipient};
 use jobbell::transport::explain::{LocalError, Table};
 use jobbell::transport::smtp::{Settings, Tls};
 
-use super::{PASSWORD, email, localized, settings, smtp, with_login};
+use super::{email, localized, settings, smtp, with_auth, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, Certificate, SmtpPeer};
 
 async fn failure(locale: Locale, settings: Settings, email: &Email) -> Failure {
@@ -30,10 +30,6 @@ async fn sends(builder: Builder, change: impl Fn(&SmtpPeer, Settings) -> Setting
     let result =
         async |locale| failure(locale, change(&peer, with_login(peer.port())), &email()).await;
     [result(Locale::En).await, result(Locale::ZhCn).await]
-}
-
-fn with_auth() -> Builder {
-    SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 fn encrypted(peer: &SmtpPeer, settings: Settings) -> Settings {

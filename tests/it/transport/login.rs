@@ -1,14 +1,15 @@
 //! Login with a password, and when the password is not sent.
 
 use encoding_rs::GB18030;
-use jobbell::domain::{FailureKind, Stage};
+use jobbell::domain::{Failure, FailureKind, Stage};
 use jobbell::transport::smtp::{Depth, Settings, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, common, context, email, smtp, with_login};
-use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
+use super::{PASSWORD, SERVER_UNAVAILABLE, common, context, email, smtp, with_auth, with_login};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
-fn with_auth() -> Builder {
-    SmtpPeer::builder().login("me@example.com", PASSWORD)
+async fn failure(peer: &SmtpPeer) -> Failure {
+    let server = smtp(with_login(peer.port()));
+    server.send(&email()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -85,10 +86,7 @@ async fn gbk_refusal_is_decoded() {
         )
         .start()
         .await;
-    let failure = smtp(with_login(peer.port()))
-        .send(&email())
-        .await
-        .unwrap_err();
+    let failure = failure(&peer).await;
     assert_eq!(
         (failure.stage, failure.kind),
         (Stage::Auth, FailureKind::Misconfigured)
@@ -108,10 +106,7 @@ async fn refused_password_is_not_sent_by_another_mechanism() {
         .login("me@example.com", "another")
         .start()
         .await;
-    let failure = smtp(with_login(peer.port()))
-        .send(&email())
-        .await
-        .unwrap_err();
+    let failure = failure(&peer).await;
     assert_eq!(
         (failure.stage, failure.kind),
         (Stage::Auth, FailureKind::Misconfigured)
@@ -130,10 +125,7 @@ async fn temporary_login_failure_is_server_wide() {
         .always(At::Auth, Act::reply("454 4.7.0 too many login attempts"))
         .start()
         .await;
-    let failure = smtp(with_login(peer.port()))
-        .send(&email())
-        .await
-        .unwrap_err();
+    let failure = failure(&peer).await;
     assert_eq!(
         (failure.stage, failure.kind),
         (Stage::Auth, SERVER_UNAVAILABLE)
@@ -149,10 +141,7 @@ async fn password_is_not_sent_if_no_login_is_offered() {
         SmtpPeer::builder().always(At::Ehlo, Act::reply("502 no")),
     ] {
         let peer = builder.start().await;
-        let failure = smtp(with_login(peer.port()))
-            .send(&email())
-            .await
-            .unwrap_err();
+        let failure = failure(&peer).await;
         assert_eq!(
             (failure.stage, failure.kind),
             (Stage::Auth, FailureKind::Misconfigured)

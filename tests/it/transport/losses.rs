@@ -1,4 +1,4 @@
-//! Links that break, and what is known of the mail then.
+//! Lost connections, and what is known about the mail afterwards.
 
 use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
@@ -7,7 +7,7 @@ use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, settings, smtp, 
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 #[tokio::test]
-async fn a_break_before_the_dot_leaves_no_doubt() {
+async fn connection_lost_before_the_dot_is_not_uncertain() {
     let stages = [
         (At::Greeting, Stage::Greeting),
         (At::Ehlo, Stage::Ehlo),
@@ -31,14 +31,14 @@ async fn a_break_before_the_dot_leaves_no_doubt() {
             assert_eq!(
                 peer.seen().connections,
                 1,
-                "a fresh connection is not tried twice"
+                "a new connection is not tried twice"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_break_in_the_middle_of_a_message_counts_against_the_mail() {
+async fn connection_lost_within_the_payload_counts_against_the_mail() {
     let mut mail = email();
     mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
     let peer = SmtpPeer::builder()
@@ -56,7 +56,7 @@ async fn a_break_in_the_middle_of_a_message_counts_against_the_mail() {
 }
 
 #[tokio::test]
-async fn a_break_after_the_dot_is_uncertain_whether_the_mail_was_kept_or_not() {
+async fn connection_lost_after_the_dot_is_uncertain() {
     for act in [Act::Close, Act::Reset, Act::Close.kept(), Act::Reset.kept()] {
         let peer = SmtpPeer::builder()
             .always(At::Dot, act.clone())
@@ -73,7 +73,7 @@ async fn a_break_after_the_dot_is_uncertain_whether_the_mail_was_kept_or_not() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
+async fn idle_connection_closed_by_the_server_fails_no_mail() {
     for act in [
         Act::Close,
         Act::Reset,
@@ -95,7 +95,7 @@ async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_after_each_mail_costs_a_connection_and_no_failure() {
+async fn server_that_closes_after_each_mail_causes_no_failure() {
     let peer = SmtpPeer::builder()
         .always(At::Dot, Act::reply_and_close("250 2.0.0 kept"))
         .start()
@@ -110,7 +110,7 @@ async fn a_server_that_closes_after_each_mail_costs_a_connection_and_no_failure(
 }
 
 #[tokio::test]
-async fn a_fresh_connection_that_fails_as_well_is_told() {
+async fn failure_of_the_new_connection_is_reported() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     server.send(&numbered(1)).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_fresh_connection_that_fails_as_well_is_told() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_lost_after_the_dot_is_not_used_as_an_excuse_to_send_again() {
+async fn mail_is_not_resent_after_a_loss_past_the_final_dot() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     server.send(&numbered(1)).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_kept_connection_lost_after_the_dot_is_not_used_as_an_excuse_to_send_a
 }
 
 #[tokio::test]
-async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
+async fn cancelled_send_leaves_no_connection() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -164,7 +164,7 @@ async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_unavailable() {
+async fn closed_port_is_unavailable() {
     let mut peer = SmtpPeer::start().await;
     let server = to(&peer);
     peer.stop_listening().await;
@@ -181,7 +181,7 @@ async fn a_port_where_nobody_listens_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_exist_is_unavailable() {
+async fn unknown_host_is_unavailable() {
     let failure = smtp(Settings {
         host: "no-such-host.invalid".to_owned(),
         ..settings(25)

@@ -1,4 +1,4 @@
-//! One try on one server: what goes over the wire, what comes back, and what is made of it.
+//! One attempt on one server: what is sent, what is received, and how it is classified.
 
 mod chunking;
 mod directmail;
@@ -31,14 +31,14 @@ use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 use jobbell::transport::{Common, Context};
 
-use crate::support::smtp_peer::SmtpPeer;
+use crate::support::smtp_peer::{Builder, SmtpPeer};
 
-/// Nothing is wrong with the mail: the whole server is out of reach or not willing now.
+/// The whole server is unreachable or refuses for now, whatever the mail.
 pub(crate) const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable {
     retry_after: None,
     server_wide: true,
 };
-/// The server cannot take this mail now; others may pass.
+/// The server cannot accept this mail now, but perhaps others.
 pub(crate) const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable {
     retry_after: None,
     server_wide: false,
@@ -72,7 +72,12 @@ pub(crate) fn numbered(number: u8) -> Email {
     }
 }
 
-/// No TLS, no login.
+/// A server that requires the login of [`with_login`].
+fn with_auth() -> Builder {
+    SmtpPeer::builder().login("me@example.com", PASSWORD)
+}
+
+/// Without TLS and login.
 pub(crate) fn settings(port: u16) -> Settings {
     Settings {
         host: "127.0.0.1".to_owned(),
@@ -102,7 +107,7 @@ pub(crate) fn common() -> Common {
     }
 }
 
-/// The same with a login.
+/// With a login.
 pub(crate) fn with_login(port: u16) -> Settings {
     let credentials = Credentials {
         username: "me@example.com".to_owned(),
@@ -126,7 +131,7 @@ pub(crate) fn pooled(max_connections: usize, settings: Settings) -> Smtp {
     Smtp::new(common, settings, &context()).unwrap()
 }
 
-/// The same, with explanations in this language.
+/// With explanations in this language.
 pub(crate) fn localized(locale: Locale, settings: Settings) -> Smtp {
     Smtp::new(Common { locale, ..common() }, settings, &context()).unwrap()
 }
@@ -137,7 +142,7 @@ pub(crate) fn wire(email: &Email) -> WireMessage<'_> {
     compose(email, COMMON.identity()).unwrap()
 }
 
-/// What a server is set up with: no state of its own on disk.
+/// A context without a state directory.
 pub(crate) fn context() -> Context {
     Context {
         metrics: Arc::new(Metrics::new()),

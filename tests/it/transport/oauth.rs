@@ -1,5 +1,4 @@
-//! Access tokens come from one request at a time, are renewed in time, and every refusal says what
-//! to do.
+//! Access tokens: one request at a time, renewed before they expire, and advice for every refusal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +37,7 @@ fn source(peer: &HttpPeer) -> TokenSource {
     TokenSource::new(settings(peer), None, clock()).unwrap()
 }
 
-/// Grants `token-0`, `token-1`, … for an hour each.
+/// Returns `token-0`, `token-1`, …, each for an hour.
 fn grant(number: usize) -> Answer {
     Answer::json(
         200,
@@ -67,7 +66,7 @@ fn oauth_error(status: u16, error: &str, description: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_once_and_kept_until_five_minutes_before_its_end() {
+async fn token_is_cached_until_five_minutes_before_its_expiry() {
     let peer = HttpPeer::start(|number, _| grant(number)).await;
     let clock = clock();
     let source = TokenSource::new(settings(&peer), None, clock.clone()).unwrap();
@@ -101,7 +100,7 @@ async fn a_token_is_asked_for_once_and_kept_until_five_minutes_before_its_end() 
 }
 
 #[tokio::test]
-async fn a_short_lived_token_is_used_for_half_its_life() {
+async fn short_lived_token_is_cached_for_half_its_lifetime() {
     let peer = HttpPeer::start(|number, _| {
         Answer::json(
             200,
@@ -119,7 +118,7 @@ async fn a_short_lived_token_is_used_for_half_its_life() {
 }
 
 #[tokio::test]
-async fn without_a_user_the_client_proves_itself_by_its_secret() {
+async fn client_credentials_grant_sends_the_client_secret() {
     let peer = HttpPeer::start(|number, _| grant(number)).await;
     let application = Settings {
         grant: Grant::ClientCredentials,
@@ -153,7 +152,7 @@ async fn without_a_user_the_client_proves_itself_by_its_secret() {
     }
 }
 
-/// Starts `number` tasks that ask, and comes back when each of them waits for the one request.
+/// Starts `number` tasks that need a token; returns when all of them wait for the one request.
 async fn crowd(
     source: &TokenSource,
     peer: &HttpPeer,
@@ -179,7 +178,7 @@ async fn crowd(
 }
 
 #[tokio::test]
-async fn a_hundred_who_wait_share_one_request() {
+async fn hundred_waiting_tasks_share_one_request() {
     let peer = HttpPeer::start(|number, _| grant(number).held()).await;
     let source = source(&peer);
     let tasks = crowd(&source, &peer, 100).await;
@@ -191,7 +190,7 @@ async fn a_hundred_who_wait_share_one_request() {
 }
 
 #[tokio::test]
-async fn a_hundred_who_wait_share_one_refusal_and_the_next_one_asks_again() {
+async fn hundred_waiting_tasks_share_one_failure_and_the_next_one_retries() {
     let peer = HttpPeer::start(|number, _| {
         if number == 0 {
             Answer::text(503, "text/plain", "").held()
@@ -214,7 +213,7 @@ async fn a_hundred_who_wait_share_one_refusal_and_the_next_one_asks_again() {
 }
 
 #[tokio::test]
-async fn a_request_whose_caller_went_away_still_brings_its_token() {
+async fn request_of_a_cancelled_task_still_stores_its_token() {
     let peer = HttpPeer::start(|number, _| grant(number).held()).await;
     let source = source(&peer);
     let caller = tokio::spawn({
@@ -230,7 +229,7 @@ async fn a_request_whose_caller_went_away_still_brings_its_token() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once_however_many_report_it() {
+async fn rejected_token_is_replaced_once_for_all_tasks() {
     let peer = HttpPeer::start(|number, _| grant(number)).await;
     let source = source(&peer);
     let first = source.token().await.unwrap();
@@ -243,7 +242,7 @@ async fn a_refused_token_is_replaced_once_however_many_report_it() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_renewed_is_used_to_its_end() {
+async fn token_that_cannot_be_renewed_is_used_until_it_expires() {
     let peer = HttpPeer::start(|number, _| {
         if number == 0 {
             grant(0)
@@ -269,7 +268,7 @@ async fn a_token_that_cannot_be_renewed_is_used_to_its_end() {
     );
 }
 
-/// Answers each refresh token with the next one in the chain, and a used one with `invalid_grant`.
+/// Replaces each refresh token by the next one in a chain; rejects used ones with `invalid_grant`.
 async fn rotating() -> HttpPeer {
     HttpPeer::start(|number, request| {
         let expected = if number == 0 { "canary-refresh-token".to_owned() } else { format!("rotated-{number}") };
@@ -284,7 +283,7 @@ async fn rotating() -> HttpPeer {
 }
 
 #[tokio::test]
-async fn a_rotated_refresh_token_survives_a_restart() {
+async fn rotated_refresh_token_survives_a_restart() {
     let peer = rotating().await;
     let directory = tempfile::tempdir().unwrap();
     let store = TokenStore::new(directory.path(), "primary");
@@ -303,7 +302,7 @@ async fn a_rotated_refresh_token_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_newly_configured_refresh_token_wins_over_the_stored_one() {
+async fn newly_configured_refresh_token_replaces_the_stored_one() {
     let peer = HttpPeer::start(|number, _| grant(number)).await;
     let directory = tempfile::tempdir().unwrap();
     let store = TokenStore::new(directory.path(), "primary");
@@ -340,7 +339,7 @@ async fn a_newly_configured_refresh_token_wins_over_the_stored_one() {
 }
 
 #[tokio::test]
-async fn a_rotated_refresh_token_that_cannot_be_stored_is_kept_and_stored_later() {
+async fn unstored_refresh_token_is_kept_in_memory_and_stored_later() {
     let peer = rotating().await;
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().join("later");
@@ -360,8 +359,7 @@ async fn a_rotated_refresh_token_that_cannot_be_stored_is_kept_and_stored_later(
 }
 
 #[tokio::test]
-async fn without_any_refresh_token_the_operator_is_asked_to_consent_and_a_stored_consent_is_enough()
-{
+async fn missing_refresh_token_requires_consent_until_one_is_stored() {
     let peer = HttpPeer::start(|number, _| grant(number)).await;
     let directory = tempfile::tempdir().unwrap();
     let store = TokenStore::new(directory.path(), "primary");
@@ -388,7 +386,7 @@ async fn without_any_refresh_token_the_operator_is_asked_to_consent_and_a_stored
 }
 
 #[tokio::test]
-async fn refusals_that_need_the_operator_say_which() {
+async fn refusal_names_what_the_operator_must_do() {
     let expired = "AADSTS7000222: The provided client secret keys for app 'x' are expired.";
     for (status, error, description, problem) in [
         (
@@ -429,7 +427,7 @@ async fn refusals_that_need_the_operator_say_which() {
 }
 
 #[tokio::test]
-async fn trouble_at_the_token_server_fails_over_and_honours_its_pause() {
+async fn token_server_failure_fails_over_and_honours_retry_after() {
     let unavailable = |seconds: Option<u64>| FailureKind::Unavailable {
         retry_after: seconds.map(Duration::from_secs),
         server_wide: true,
@@ -491,7 +489,7 @@ async fn trouble_at_the_token_server_fails_over_and_honours_its_pause() {
 }
 
 #[tokio::test]
-async fn a_web_page_instead_of_a_token_is_named_in_both_languages() {
+async fn web_page_instead_of_a_token_is_explained_in_both_languages() {
     let error = refused(Answer::text(
         200,
         "text/html; charset=utf-8",
@@ -522,7 +520,7 @@ async fn a_web_page_instead_of_a_token_is_named_in_both_languages() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_token_are_refused() {
+async fn response_without_a_valid_token_is_rejected() {
     let bytes = "x".repeat(70 * 1024);
     let huge = json!({ "access_token": "t", "padding": bytes });
     for answer in [
@@ -552,7 +550,7 @@ async fn answers_that_are_no_token_are_refused() {
 }
 
 #[tokio::test]
-async fn what_the_server_echoes_of_our_secrets_is_masked() {
+async fn secrets_echoed_by_the_token_server_are_masked() {
     let error = refused(oauth_error(
         400,
         "invalid_request",
@@ -566,7 +564,7 @@ async fn what_the_server_echoes_of_our_secrets_is_masked() {
 }
 
 #[tokio::test]
-async fn a_token_server_with_an_unknown_root_is_refused_and_tls_ca_file_is_the_way_to_trust_it() {
+async fn token_server_with_an_unknown_root_needs_tls_ca_file() {
     let (address, root) = tls_peer().await;
     let peer = HttpPeer::start(|number, _| grant(number)).await;
     let stranger = Settings {
@@ -606,7 +604,7 @@ async fn a_token_server_with_an_unknown_root_is_refused_and_tls_ca_file_is_the_w
     );
 }
 
-/// A token server that speaks TLS with a certificate of its own; the file holds that certificate.
+/// A token server with TLS and a self-signed certificate, which is in the file.
 async fn tls_peer() -> (std::net::SocketAddr, tempfile::NamedTempFile) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -650,7 +648,7 @@ fn vectors() -> Value {
 }
 
 #[test]
-fn the_login_texts_are_those_of_the_published_vectors() {
+fn sasl_responses_match_the_published_vectors() {
     for vector in vectors()["xoauth2"].as_array().unwrap() {
         let text = |name: &str| vector[name].as_str().unwrap();
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::http::peer::{Answer, HttpPeer};
 
 const START: &str = "2026-01-01T00:00:00Z";
 
-/// Answers the first request with `begin` and the following ones with `polls`, the last for ever.
+/// Answers the first request with `begin` and the following ones with `polls`, repeating the last one.
 async fn provider(begin: Value, polls: Vec<Answer>) -> HttpPeer {
     HttpPeer::start(move |number, request| match request.path.as_str() {
         "/device" => Answer::json(200, &begin),
@@ -59,8 +59,7 @@ fn pause(progress: &Progress) -> u64 {
 }
 
 #[tokio::test]
-async fn the_operator_is_told_the_code_and_the_consent_comes_after_the_pauses_that_were_asked_for()
-{
+async fn device_code_is_shown_and_polled_at_the_requested_interval() {
     let grant = json!({ "access_token": "token", "refresh_token": "refresh", "expires_in": 3600 });
     let polls = vec![
         error(400, "authorization_pending"),
@@ -90,7 +89,7 @@ async fn the_operator_is_told_the_code_and_the_consent_comes_after_the_pauses_th
     assert_eq!(
         pause(&flow.poll().await.unwrap()),
         16,
-        "a server in trouble is asked half as often"
+        "a failing server is polled half as often"
     );
     let Progress::Granted(Consent {
         refresh_token,
@@ -125,7 +124,7 @@ async fn the_operator_is_told_the_code_and_the_consent_comes_after_the_pauses_th
 }
 
 #[tokio::test]
-async fn a_refusal_ends_the_flow_and_says_why() {
+async fn refusal_ends_the_device_flow_with_its_reason() {
     for (answer, problem) in [
         (error(400, "expired_token"), Problem::CodeExpired),
         (error(403, "access_denied"), Problem::Declined),
@@ -149,7 +148,7 @@ async fn a_refusal_ends_the_flow_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_code_that_ran_out_is_not_asked_for_any_more() {
+async fn expired_device_code_is_not_polled() {
     let peer = provider(begin(), vec![error(400, "authorization_pending")]).await;
     let clock = clock();
     let mut flow = start(&peer, clock.clone()).await.unwrap();
@@ -159,7 +158,7 @@ async fn a_code_that_ran_out_is_not_asked_for_any_more() {
 }
 
 #[tokio::test]
-async fn a_scope_that_the_provider_does_not_give_this_way_is_explained_at_the_start() {
+async fn scope_not_granted_to_devices_is_explained_at_the_start() {
     let peer = HttpPeer::start(|_, _| error(400, "invalid_scope")).await;
     let refusal = start(&peer, clock()).await.unwrap_err();
     assert_eq!(refusal.problem, Problem::Scope);

@@ -4,7 +4,7 @@
 use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
 
-use super::{PASSWORD, email, settings, smtp, to, with_login};
+use super::{email, settings, smtp, to, with_auth, with_login};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 #[tokio::test]
@@ -88,11 +88,7 @@ async fn refused_helo_name_is_explained_with_the_setting() {
 
 #[tokio::test]
 async fn auth_line_with_an_equals_sign_is_understood() {
-    let peer = SmtpPeer::builder()
-        .login("me@example.com", PASSWORD)
-        .mechanisms("=LOGIN PLAIN")
-        .start()
-        .await;
+    let peer = with_auth().mechanisms("=LOGIN PLAIN").start().await;
     smtp(with_login(peer.port())).send(&email()).await.unwrap();
     assert!(peer.mails()[0].login.is_some());
 }

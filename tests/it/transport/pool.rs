@@ -1,4 +1,4 @@
-//! Kept connections: how many, how long, for how many mails.
+//! The connection pool: number of connections, their age, mails per connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use jobbell::transport::smtp::{Depth, Settings};
 use jobbell::transport::{Context, Transport};
 use tokio::task::JoinSet;
 
-use super::{PASSWORD, common, context, email, numbered, pooled, settings, smtp, to, with_login};
+use super::{common, context, email, numbered, pooled, settings, smtp, to, with_auth, with_login};
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 #[tokio::test]
-async fn there_are_never_more_connections_than_allowed() {
+async fn connections_never_exceed_the_maximum() {
     let peer = SmtpPeer::start().await;
     let server = Arc::new(pooled(3, settings(peer.port())));
     let mut sends = JoinSet::new();
@@ -32,7 +32,7 @@ async fn there_are_never_more_connections_than_allowed() {
 }
 
 #[tokio::test]
-async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
+async fn send_waits_for_a_permit_instead_of_another_connection() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -52,7 +52,7 @@ async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
 }
 
 #[tokio::test]
-async fn busy_connections_fail_a_send_after_the_wait_that_the_message_names() {
+async fn send_fails_after_the_wait_for_a_permit_that_its_message_names() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -84,7 +84,7 @@ async fn busy_connections_fail_a_send_after_the_wait_that_the_message_names() {
 }
 
 #[tokio::test]
-async fn a_connection_is_changed_after_its_number_of_mails() {
+async fn connection_is_replaced_after_its_maximum_of_mails() {
     let peer = SmtpPeer::start().await;
     let server = smtp(Settings {
         max_mails_per_connection: 5,
@@ -105,7 +105,7 @@ async fn a_connection_is_changed_after_its_number_of_mails() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
+async fn idle_connection_is_closed_with_quit_after_30_seconds() {
     let peer = SmtpPeer::start().await;
     let server = pooled(2, settings(peer.port()));
     server.send(&email()).await.unwrap();
@@ -113,11 +113,7 @@ async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
     tokio::time::advance(Duration::from_secs(29)).await;
     tokio::time::resume();
     server.send(&email()).await.unwrap();
-    assert_eq!(
-        peer.seen().connections,
-        1,
-        "used within its time, it is kept"
-    );
+    assert_eq!(peer.seen().connections, 1, "kept while it is used in time");
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(31)).await;
     tokio::time::resume();
@@ -130,7 +126,7 @@ async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
 }
 
 #[tokio::test]
-async fn a_connection_is_changed_after_ten_minutes_however_busy() {
+async fn connection_is_replaced_after_10_minutes_even_if_busy() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     for _ in 0..31 {
@@ -145,7 +141,7 @@ async fn a_connection_is_changed_after_ten_minutes_however_busy() {
 }
 
 #[tokio::test]
-async fn closing_says_quit_and_takes_no_more_mails() {
+async fn closed_pool_sends_quit_and_accepts_no_mails() {
     let peer = SmtpPeer::start().await;
     let server = Transport::from(pooled(2, settings(peer.port())));
     let (first, second) = (numbered(1), numbered(2));
@@ -164,7 +160,7 @@ async fn closing_says_quit_and_takes_no_more_mails() {
 }
 
 #[tokio::test]
-async fn a_send_under_way_ends_well_while_the_pool_closes() {
+async fn running_send_completes_while_the_pool_closes() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -186,7 +182,7 @@ async fn a_send_under_way_ends_well_while_the_pool_closes() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_quit_does_not_hold_up_the_close() {
+async fn server_that_ignores_quit_does_not_delay_the_close() {
     let peer = SmtpPeer::builder()
         .always(At::Quit, Act::Silence)
         .start()
@@ -199,11 +195,8 @@ async fn a_server_that_does_not_answer_quit_does_not_hold_up_the_close() {
 }
 
 #[tokio::test]
-async fn a_probe_logs_in_and_keeps_the_connection() {
-    let peer = SmtpPeer::builder()
-        .login("me@example.com", PASSWORD)
-        .start()
-        .await;
+async fn probe_logs_in_and_keeps_the_connection() {
+    let peer = with_auth().start().await;
     let server = Transport::from(smtp(with_login(peer.port())));
     server.probe().await.unwrap();
     server.send(&email()).await.unwrap();
@@ -211,11 +204,8 @@ async fn a_probe_logs_in_and_keeps_the_connection() {
 }
 
 #[tokio::test]
-async fn a_trace_tells_each_step_without_secrets_and_addresses() {
-    let peer = SmtpPeer::builder()
-        .login("me@example.com", PASSWORD)
-        .start()
-        .await;
+async fn trace_shows_each_step_without_secrets_and_addresses() {
+    let peer = with_auth().start().await;
     let server = smtp(with_login(peer.port()));
     let trace = server.trace(Depth::Mail(&email())).await;
     assert_eq!(trace.result.unwrap().unwrap().reply.code, 250);

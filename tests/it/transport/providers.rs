@@ -5,12 +5,10 @@ use jobbell::domain::{Failure, FailureKind, Locale, Stage};
 use jobbell::secret::Secret;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, email, localized, numbered, smtp, with_login};
-use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
-
-fn with_auth() -> Builder {
-    SmtpPeer::builder().login("me@example.com", PASSWORD)
-}
+use super::{
+    PASSWORD, SERVER_UNAVAILABLE, email, localized, numbered, smtp, with_auth, with_login,
+};
+use crate::support::smtp_peer::{Act, At};
 
 /// The failure of a send, explained in this language, after at most one login.
 async fn failure(provider: &'static str, locale: Locale, at: At, act: Act) -> Failure {

@@ -1,4 +1,4 @@
-//! What a server says no to, and what happens to the connection then.
+//! Refusals, and what happens to the connection afterwards.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, to};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 #[tokio::test]
-async fn each_refusal_is_told_by_its_stage() {
+async fn refusal_is_classified_by_its_stage() {
     let cases = [
         (
             At::Greeting,
@@ -133,7 +133,7 @@ async fn each_refusal_is_told_by_its_stage() {
 }
 
 #[tokio::test]
-async fn a_refused_recipient_costs_a_reset_and_no_reconnect() {
+async fn refused_recipient_resets_the_session_without_reconnecting() {
     for (builder, together) in [
         (SmtpPeer::builder(), true),
         (SmtpPeer::builder().without("PIPELINING"), false),
@@ -164,13 +164,13 @@ async fn a_refused_recipient_costs_a_reset_and_no_reconnect() {
         assert_eq!(
             seen.commands[reset].arrival == seen.commands[reset + 1].arrival,
             together,
-            "RSET goes with the next envelope where it may"
+            "RSET is pipelined with the next envelope if offered"
         );
     }
 }
 
 #[tokio::test]
-async fn a_message_opened_for_nobody_is_closed_empty() {
+async fn data_without_recipients_is_ended_empty() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .once(At::Data, Act::reply("354 go on then"))
@@ -188,12 +188,12 @@ async fn a_message_opened_for_nobody_is_closed_empty() {
     assert_eq!(
         seen.mails[0].wire,
         super::wire(&numbered(2)).payload,
-        "nothing of the refused mail stuck to it"
+        "unaffected by the refused mail"
     );
 }
 
 #[tokio::test]
-async fn the_first_refusal_of_a_group_is_the_one_told_even_when_the_server_hangs_up_after_it() {
+async fn first_refusal_of_a_pipelined_group_is_reported() {
     let peer = SmtpPeer::builder()
         .once(At::Mail, Act::reply_and_close("550 5.7.9 not from here"))
         .start()
@@ -207,7 +207,7 @@ async fn the_first_refusal_of_a_group_is_the_one_told_even_when_the_server_hangs
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_reset_is_left_for_a_fresh_connection() {
+async fn connection_is_replaced_if_rset_fails() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .once(At::Rset, Act::reply("502 5.5.1 RSET?"))
@@ -220,7 +220,7 @@ async fn a_server_that_does_not_reset_is_left_for_a_fresh_connection() {
 }
 
 #[tokio::test]
-async fn half_a_refusal_before_the_hang_up_still_says_why() {
+async fn incomplete_refusal_before_a_disconnect_is_reported() {
     let peer = SmtpPeer::builder()
         .once(
             At::Mail,
@@ -233,7 +233,7 @@ async fn half_a_refusal_before_the_hang_up_still_says_why() {
 }
 
 #[tokio::test]
-async fn half_a_yes_is_none() {
+async fn incomplete_acceptance_does_not_count() {
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::ReplyAndClose(b"250 2.0.0 ke".to_vec()))
         .start()
@@ -246,9 +246,9 @@ async fn half_a_yes_is_none() {
 }
 
 #[tokio::test]
-async fn answers_out_of_step_end_the_connection() {
-    // The yes to the message comes twice: without care, the second one would be taken for the next
-    // mail's MAIL.
+async fn extra_reply_ends_the_connection() {
+    // The message is accepted twice: the second reply must not be taken for that of the next mail's
+    // MAIL.
     let peer = SmtpPeer::builder()
         .once(
             At::Dot,
@@ -263,12 +263,12 @@ async fn answers_out_of_step_end_the_connection() {
     assert_eq!(mails.len(), 2);
     assert_eq!(
         mails[1].connection, 1,
-        "the second mail went over a connection that is in step"
+        "the second mail uses a synchronized connection"
     );
 }
 
 #[tokio::test]
-async fn what_is_no_smtp_is_told_so_and_never_believed() {
+async fn non_smtp_reply_is_reported_and_never_trusted() {
     let noise: [&[u8]; 5] = [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"\x15\x03\x03\x00\x02\x02\x28\r\n",
@@ -291,7 +291,7 @@ async fn what_is_no_smtp_is_told_so_and_never_believed() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut_off() {
+async fn endless_reply_is_cut_off() {
     let endless =
         b"250-and so on and so on and so on and so on and so on and so on\r\n".repeat(2_000);
     let peer = SmtpPeer::builder()

@@ -13,8 +13,8 @@ use jobbell::transport::smtp::{
     Access, Classifier, Session, SessionConfig, Settings, TraceRecorder, Trust,
 };
 
-use super::{PASSWORD, common, context, email, with_login};
-use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use super::{common, context, email, with_auth, with_login};
+use crate::support::smtp_peer::{Act, At};
 
 const REPLIES: &str = include_str!("../../../src/transport/explain/replies.tsv");
 
@@ -66,10 +66,7 @@ async fn failure(
     at: At,
     answer: &str,
 ) -> Failure {
-    let peer = SmtpPeer::builder()
-        .login("me@example.com", PASSWORD)
-        .always(at, Act::reply(answer))
-        .offline();
+    let peer = with_auth().always(at, Act::reply(answer)).offline();
     let (ours, theirs) = tokio::io::duplex(16 * 1024);
     peer.serve(theirs);
     let common = Common { locale, ..common() };

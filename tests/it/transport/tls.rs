@@ -3,7 +3,7 @@
 use jobbell::domain::{Failure, FailureKind, Stage};
 use jobbell::transport::smtp::{Settings, SetupError, Smtp, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, common, context, email, settings, smtp, with_login};
+use super::{SERVER_UNAVAILABLE, common, context, email, settings, smtp, with_auth, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, Certificate, SmtpPeer};
 
 fn trusting(peer: &SmtpPeer, tls: Tls) -> Settings {
@@ -12,10 +12,6 @@ fn trusting(peer: &SmtpPeer, tls: Tls) -> Settings {
         tls_ca_file: Some(peer.ca_file().to_owned()),
         ..with_login(peer.port())
     }
-}
-
-fn with_auth() -> Builder {
-    SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use jobbell::domain::Stage;
 use jobbell::transport::smtp::{Depth, Settings, Tls};
 
-use super::{email, smtp, to, with_login};
+use super::{email, smtp, to, with_auth, with_login};
 use crate::support::smtp_peer::{Act, At, Certificate, SmtpPeer};
 
 #[tokio::test]
@@ -32,9 +32,7 @@ async fn certificate_is_reported_even_if_rejected() {
         (Certificate::default(), false, false),
     ] {
         let good = trusted && starttls;
-        let builder = SmtpPeer::builder()
-            .login("me@example.com", super::PASSWORD)
-            .certificate(certificate);
+        let builder = with_auth().certificate(certificate);
         let peer = if starttls {
             builder.starttls()
         } else {

@@ -1,4 +1,4 @@
-//! What reaches the server.
+//! The bytes that reach the server.
 
 use jobbell::domain::{FailureKind, Recipient, Stage};
 
@@ -6,7 +6,7 @@ use super::{email, numbered, settings, smtp, to};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 #[tokio::test]
-async fn a_mail_arrives_byte_for_byte() {
+async fn mail_arrives_byte_for_byte() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     let mail = email();
@@ -34,7 +34,7 @@ async fn a_mail_arrives_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_mail_tried_again_has_the_same_bytes() {
+async fn retried_mail_has_the_same_bytes() {
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::reply("451 4.3.0 later").kept())
         .start()
@@ -47,7 +47,7 @@ async fn a_mail_tried_again_has_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn where_pipelining_is_offered_the_envelope_comes_in_one_piece() {
+async fn envelope_is_pipelined_if_offered() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
@@ -57,10 +57,7 @@ async fn where_pipelining_is_offered_the_envelope_comes_in_one_piece() {
         .map(|command| command.line.split([' ', ':']).next().unwrap())
         .collect();
     assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"]);
-    assert!(
-        commands[1].arrival > commands[0].arrival,
-        "EHLO is answered first"
-    );
+    assert!(commands[1].arrival > commands[0].arrival, "EHLO is awaited");
     assert!(
         commands[1..]
             .iter()
@@ -70,7 +67,7 @@ async fn where_pipelining_is_offered_the_envelope_comes_in_one_piece() {
 }
 
 #[tokio::test]
-async fn where_it_is_not_each_command_waits_for_its_answer() {
+async fn commands_wait_for_replies_without_pipelining() {
     let peer = SmtpPeer::builder().without("PIPELINING").start().await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
@@ -88,7 +85,7 @@ async fn where_it_is_not_each_command_waits_for_its_answer() {
 }
 
 #[tokio::test]
-async fn mails_follow_each_other_over_one_connection_without_rset_or_noop() {
+async fn mails_share_a_connection_without_rset_or_noop() {
     let peer = SmtpPeer::start().await;
     let server = to(&peer);
     for number in 0..20 {
@@ -108,7 +105,7 @@ async fn mails_follow_each_other_over_one_connection_without_rset_or_noop() {
 }
 
 #[tokio::test]
-async fn the_host_is_named_by_a_domain_or_an_address_literal() {
+async fn helo_name_is_a_domain_or_an_address_literal() {
     let peer = SmtpPeer::start().await;
     to(&peer).send(&email()).await.unwrap();
     let seen = peer.seen();
@@ -120,7 +117,7 @@ async fn the_host_is_named_by_a_domain_or_an_address_literal() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
+async fn server_without_ehlo_is_greeted_with_helo() {
     let peer = SmtpPeer::builder()
         .always(At::Ehlo, Act::reply("502 5.5.1 EHLO?"))
         .start()
@@ -129,13 +126,13 @@ async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
     let mail = peer.mails().remove(0);
     assert_eq!(
         mail.parameters, "",
-        "nothing was announced, so nothing is used"
+        "no extension was announced, so none is used"
     );
     assert_eq!(peer.seen().count("HELO"), 1);
 }
 
 #[tokio::test]
-async fn a_mail_above_the_announced_size_is_refused_before_it_is_sent() {
+async fn mail_above_the_announced_size_is_not_sent() {
     let peer = SmtpPeer::builder().offering("SIZE 200").start().await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
     assert_eq!(
@@ -147,7 +144,7 @@ async fn a_mail_above_the_announced_size_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
+async fn non_ascii_address_is_sent_only_with_smtputf8() {
     let mut mail = email();
     mail.to = Recipient::parse("读者@example.org").unwrap();
     let modern = SmtpPeer::start().await;
@@ -172,7 +169,7 @@ async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
 }
 
 #[tokio::test]
-async fn an_answer_in_single_bytes_and_many_lines_is_understood() {
+async fn reply_in_single_bytes_and_many_lines_is_understood() {
     let many = "250-X-LINE\r\n".repeat(200) + "250 pipelining\r\n";
     let peer = SmtpPeer::builder()
         .once(
@@ -188,7 +185,7 @@ async fn an_answer_in_single_bytes_and_many_lines_is_understood() {
 }
 
 #[tokio::test]
-async fn a_mail_of_megabytes_arrives_whole() {
+async fn mail_of_megabytes_arrives_complete() {
     let peer = SmtpPeer::start().await;
     let mut mail = email();
     mail.html = "<p>一只可爱的小猫 ...</p>\n.\n".repeat(100_000);

@@ -5,41 +5,29 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::i18n::{terminal_locale, tr};
-use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
+use super::{CONFIG, DONE};
+use crate::config::{self, Level, Report, Sources};
 use crate::domain::Locale;
 use crate::telemetry::terminal::Styled;
-
-/// Exit status for an invalid configuration (`EX_CONFIG` of sysexits.h).
-pub const EX_CONFIG: i32 = 78;
-
-/// The result of a check.
-struct Findings {
-    problems: Vec<Problem>,
-    notes: Vec<Note>,
-    shown: Vec<ShownKey>,
-    file: Option<String>,
-    /// The terminal's language.
-    locale: Locale,
-}
 
 /// Validates the configuration and prints the findings: the result to standard output, problems and
 /// notes to standard error, or all of them as one JSON object to standard output. `show` adds every
 /// effective key with its source.
 ///
 /// Returns the exit status: 0, or 78 if there is a problem.
-pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
-    let findings = gather(sources, terminal_locale());
-    let status = if findings.problems.is_empty() {
-        0
+pub(super) fn run(sources: &Sources, show: bool, json: bool) -> u8 {
+    let report = gather(sources);
+    let status = if report.problems.is_empty() {
+        DONE
     } else {
-        EX_CONFIG
+        CONFIG
     };
     let (mut out, mut err) = (Styled(anstream::stdout()), Styled(anstream::stderr()));
     // A closed pipe (`check | head`) does not change the exit status.
     let written = if json {
-        print_json(&findings, show, &mut out)
+        print_json(&report, show, &mut out)
     } else {
-        print_text(&findings, show, &mut out, &mut err)
+        print_text(&report, show, terminal_locale(), &mut out, &mut err)
     };
     if let Err(error) = written.and_then(|()| out.flush()) {
         super::out::lost(&error);
@@ -47,70 +35,68 @@ pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
     status
 }
 
-fn gather(sources: &Sources, locale: Locale) -> Findings {
-    let name = |file: Option<std::path::PathBuf>| file.map(|path| path.display().to_string());
+/// The findings; without problems if the configuration is valid.
+fn gather(sources: &Sources) -> Report {
     match config::load(sources) {
-        Ok(loaded) => Findings {
+        Ok(loaded) => Report {
             problems: Vec::new(),
             notes: loaded.notes,
             shown: loaded.shown,
-            file: name(loaded.file),
-            locale,
+            file: loaded.file,
         },
-        Err(report) => Findings {
-            problems: report.problems,
-            notes: report.notes,
-            shown: report.shown,
-            file: name(report.file),
-            locale,
-        },
+        Err(report) => report,
     }
 }
 
 fn print_text(
-    findings: &Findings,
+    report: &Report,
     show: bool,
+    locale: Locale,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<()> {
-    for note in &findings.notes {
-        // One language per line: an English-only text gets an English label.
-        let chinese = findings.locale == Locale::ZhCn
-            && config::in_language(&note.message, Locale::ZhCn)
-                != config::in_language(&note.message, Locale::En);
+    for note in &report.notes {
+        // One language per line: an untranslated text gets an English label.
+        let chinese = locale == Locale::ZhCn && note.message.is_in(Locale::ZhCn);
         let word = match (note.level, chinese) {
             (Level::Warning, true) => "警告：",
             (Level::Warning, false) => "warning: ",
             (Level::Info, true) => "提示：",
             (Level::Info, false) => "note: ",
         };
-        writeln!(err, "{word}{}", note.said(findings.locale))?;
+        writeln!(err, "{word}{}", note.said(locale))?;
     }
-    for problem in &findings.problems {
-        writeln!(err, "{}", problem.said(findings.locale))?;
+    for problem in &report.problems {
+        writeln!(err, "{}", problem.said(locale))?;
     }
     if show {
-        let width = findings
+        let width = report
             .shown
             .iter()
             .map(|key| key.key.len() + key.value.chars().count() + 3)
             .filter(|width| *width <= 60)
             .max()
             .unwrap_or(0);
-        for key in &findings.shown {
+        for key in &report.shown {
             let line = format!("{} = {}", key.key, key.value);
             writeln!(out, "{line:<width$}  # {}", key.origin)?;
         }
     }
-    let source = findings.file.as_deref().unwrap_or(tr(
-        findings.locale,
-        "no file, environment only",
-        "没有配置文件，仅环境变量",
-    ));
-    match findings.problems.len() {
-        0 if findings.locale == Locale::ZhCn => writeln!(out, "配置无误（{source}）。"),
+    let source = report.file.as_ref().map_or_else(
+        || {
+            tr(
+                locale,
+                "no file, environment only",
+                "没有配置文件，仅环境变量",
+            )
+            .to_owned()
+        },
+        |file| file.display().to_string(),
+    );
+    match report.problems.len() {
+        0 if locale == Locale::ZhCn => writeln!(out, "配置无误（{source}）。"),
         0 => writeln!(out, "Configuration OK ({source})."),
-        many if findings.locale == Locale::ZhCn => {
+        many if locale == Locale::ZhCn => {
             writeln!(err, "配置有 {many} 处问题（{source}）。")
         }
         1 => writeln!(err, "1 problem in the configuration ({source})."),
@@ -118,21 +104,21 @@ fn print_text(
     }
 }
 
-fn print_json(findings: &Findings, show: bool, out: &mut impl Write) -> io::Result<()> {
+fn print_json(report: &Report, show: bool, out: &mut impl Write) -> io::Result<()> {
     let of_level = |level| {
-        findings
+        report
             .notes
             .iter()
             .filter(|note| note.level == level)
             .collect::<Vec<_>>()
     };
     let answer = json!({
-        "ok": findings.problems.is_empty(),
-        "file": findings.file,
-        "problems": findings.problems,
+        "ok": report.problems.is_empty(),
+        "file": report.file,
+        "problems": report.problems,
         "warnings": of_level(Level::Warning),
         "notes": of_level(Level::Info),
-        "settings": if show { findings.shown.as_slice() } else { &[] },
+        "settings": if show { report.shown.as_slice() } else { &[] },
     });
     writeln!(out, "{answer:#}")
 }
@@ -146,16 +132,13 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        let findings = gather(
-            &Sources {
-                env,
-                ..Sources::default()
-            },
-            Locale::En,
-        );
+        let report = gather(&Sources {
+            env,
+            ..Sources::default()
+        });
         let (mut out, mut err, mut json) = (Vec::new(), Vec::new(), Vec::new());
-        print_text(&findings, show, &mut out, &mut err).unwrap();
-        print_json(&findings, show, &mut json).unwrap();
+        print_text(&report, show, Locale::En, &mut out, &mut err).unwrap();
+        print_json(&report, show, &mut json).unwrap();
         (
             String::from_utf8(out).unwrap(),
             String::from_utf8(err).unwrap(),
@@ -204,7 +187,7 @@ mod tests {
         assert_eq!(out, "");
         assert!(
             err.contains(
-                "$SMTP_PORT: smtp.port: found \"abc\"; allowed: a number from 1 to 65535\n"
+                "$SMTP_PORT: smtp.port: invalid value \"abc\"; expected a number from 1 to 65535\n"
             ),
             "{err}"
         );
@@ -235,7 +218,7 @@ mod tests {
             ],
             ..Sources::default()
         };
-        assert_eq!(run(&off("25"), false, true), 0);
-        assert_eq!(run(&off("0"), false, true), EX_CONFIG);
+        assert_eq!(run(&off("25"), false, true), DONE);
+        assert_eq!(run(&off("0"), false, true), CONFIG);
     }
 }

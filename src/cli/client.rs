@@ -74,6 +74,7 @@ impl ClientError {
             (Self::Remote { at, why }, Locale::ZhCn) => {
                 format!("无法连接 {at}（{why}）；请检查 --url 或 JOBBELL_URL")
             }
+            (Self::Target(error), _) => error.said(locale),
             (Self::Transfer(error), Locale::ZhCn) => format!("与守护进程通信失败：{error}"),
             (error, _) => error.to_string(),
         }
@@ -190,6 +191,22 @@ fn innermost(error: &dyn std::error::Error) -> String {
         .unwrap_or_default()
 }
 
+/// The meaning of an HTTP status.
+const fn chinese_title(status: u16) -> Option<&'static str> {
+    Some(match status {
+        401 => "缺少令牌或令牌无效",
+        403 => "没有权限",
+        404 => "未找到",
+        409 => "与当前状态冲突",
+        413 => "内容过大",
+        415 => "不支持的内容类型",
+        422 => "内容无效",
+        429 => "请求过于频繁",
+        503 => "暂时不可用",
+        _ => return None,
+    })
+}
+
 /// Renders a refusal of the daemon: the title, then one line per invalid field.
 pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
     let text = |value: &Value, key: &str| {
@@ -203,7 +220,10 @@ pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
         "{} {} {}",
         tr(locale, "the daemon answered", "守护进程答复"),
         answer.status,
-        text(&answer.body, "title")
+        match (locale, chinese_title(answer.status)) {
+            (Locale::ZhCn, Some(title)) => title.to_owned(),
+            _ => text(&answer.body, "title"),
+        }
     )];
     let errors = answer
         .body

@@ -11,7 +11,7 @@
 mod out;
 
 mod arguments;
-pub mod check;
+mod check;
 mod client;
 mod columns;
 pub mod demo;
@@ -112,9 +112,7 @@ fn dispatch(sources: &Sources, command: Command) -> u8 {
     match command {
         Command::Serve => serve::run(sources),
         Command::Demo(options) => demo::run(options),
-        Command::Check { show, json } => {
-            u8::try_from(check::run(sources, show, json)).unwrap_or(CONFIG)
-        }
+        Command::Check { show, json } => check::run(sources, show, json),
         Command::TestEmail(options) => test_email::run(sources, &options),
         Command::Send(options) => send::run(sources, &options),
         Command::Oauth(options) => oauth::run(sources, &options),

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::i18n::terminal_locale;
 use crate::config::{BUILT_IN, Loaded, Sources};
+use crate::domain::Locale;
 use crate::encoding;
 use crate::http::Listen;
 use crate::http::tokens::Scope;
@@ -60,6 +62,21 @@ pub(super) enum TargetError {
     /// The token cannot be sent in a header.
     #[error("{0}: the token is empty or contains spaces or non-ASCII characters")]
     Token(&'static str),
+}
+
+impl TargetError {
+    /// The message in the operator's language.
+    pub(super) fn said(&self, locale: Locale) -> String {
+        match (self, locale) {
+            (Self::Url { place }, Locale::ZhCn) => format!(
+                "{place}：守护进程地址无效；应为网址，如 https://bell.example.com 或 http://127.0.0.1:8000"
+            ),
+            (Self::Token(place), Locale::ZhCn) => {
+                format!("{place}：令牌为空，或含有空格或非 ASCII 字符")
+            }
+            (error, _) => error.to_string(),
+        }
+    }
 }
 
 /// The source of a value.
@@ -158,52 +175,28 @@ impl Target {
     ) -> Result<Self, TargetError> {
         let url = options.url(sources)?;
         let own = options.token(sources)?;
-        let of_file = loaded.config.server.own_token(scopes);
-        let (address_origin, is_public_url) = match &url {
-            Some(url) => (
-                "--url",
-                origin(loaded, "server.public_url")
-                    .is_some_and(|(_, value)| base(value.trim_matches('"')).as_ref() == Some(url)),
-            ),
-            None => (
-                origin(loaded, "server.listen").map_or(BUILT_IN, |(origin, _)| origin),
-                false,
-            ),
-        };
-        let address = if is_public_url {
-            Layer::File
-        } else {
-            Layer::of(address_origin)
-        };
-        let chosen = !loaded
-            .file
-            .as_deref()
-            .is_some_and(|file| sources.is_from_working_directory(file));
-        let goes = |token: Layer| {
-            address == Layer::BuiltIn
-                || address == token
-                || (token == Layer::Operator && (chosen || is_public_url))
-        };
-        let token_origin = token_origin(loaded, of_file.and_then(|(index, _)| index));
+        let configured = loaded.config.server.own_token(scopes);
+        let address = AddressSource::of(url.as_deref(), sources, loaded);
+        let token_origin = token_origin(loaded, configured.and_then(|(index, _)| index));
         let candidates = [
             (own.as_ref(), "$JOBBELL_TOKEN", Layer::Operator),
             (
-                of_file.map(|(_, token)| token),
+                configured.map(|(_, token)| token),
                 token_origin,
                 Layer::of(token_origin),
             ),
         ];
-        let mut there = candidates
+        let candidates = candidates
             .into_iter()
-            .filter_map(|(token, origin, layer)| Some((token?, origin, layer)))
-            .peekable();
-        let first = there.peek().map(|(_, origin, _)| *origin);
-        let token = there
-            .find(|(_, _, layer)| goes(*layer))
+            .filter_map(|(token, origin, layer)| Some((token?, origin, layer)));
+        let first = candidates.clone().map(|(_, origin, _)| origin).next();
+        let token = candidates
+            .clone()
+            .find(|(_, _, layer)| address.may_get(*layer))
             .map(|(token, _, _)| token.clone());
-        let withheld = first.filter(|_| token.is_none()).map(|token| {
-            format!("the token from {token} was not sent, because the address comes from {address_origin}; set JOBBELL_TOKEN, or pass the file with --config")
-        });
+        let withheld = first
+            .filter(|_| token.is_none())
+            .map(|origin| withheld(origin, address.origin));
         Ok(Self {
             place: url.map_or_else(
                 || Place::Listen(loaded.config.server.listen.clone()),
@@ -212,6 +205,60 @@ impl Target {
             token,
             withheld,
         })
+    }
+}
+
+/// Where the daemon's address comes from.
+struct AddressSource<'a> {
+    origin: &'a str,
+    layer: Layer,
+    /// Whether the operator trusts the address: it is the configured public URL, or the
+    /// configuration file was chosen and not found in the working directory.
+    trusted: bool,
+}
+
+impl<'a> AddressSource<'a> {
+    fn of(url: Option<&str>, sources: &Sources, loaded: &'a Loaded) -> Self {
+        let is_public_url = url.is_some_and(|url| {
+            origin(loaded, "server.public_url")
+                .and_then(|(_, value)| base(value.trim_matches('"')))
+                .is_some_and(|public| public == url)
+        });
+        let is_found = loaded
+            .file
+            .as_deref()
+            .is_some_and(|file| sources.is_from_working_directory(file));
+        let origin = match url {
+            Some(_) => "--url",
+            None => origin(loaded, "server.listen").map_or(BUILT_IN, |(origin, _)| origin),
+        };
+        Self {
+            origin,
+            layer: if is_public_url {
+                Layer::File
+            } else {
+                Layer::of(origin)
+            },
+            trusted: is_public_url || !is_found,
+        }
+    }
+
+    /// Whether a token from this layer may be sent to the address.
+    fn may_get(&self, token: Layer) -> bool {
+        self.layer == Layer::BuiltIn
+            || self.layer == token
+            || (token == Layer::Operator && self.trusted)
+    }
+}
+
+fn withheld(token: &str, address: &str) -> String {
+    match terminal_locale() {
+        Locale::En => format!(
+            "the token from {token} was not sent, because the address comes from {address}; set JOBBELL_TOKEN, or pass the file with --config"
+        ),
+        Locale::ZhCn => format!(
+            "没有发送来自 {token} 的令牌，因为地址来自 {address}；请设置 JOBBELL_TOKEN，或用 --config 指定配置文件"
+        ),
     }
 }
 

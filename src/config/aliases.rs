@@ -1,207 +1,163 @@
-//! From what a source says, under whichever names, to one layer of canonical keys.
+//! Resolves the names in a source: aliases become canonical keys, and contradictions are reported.
 
 use std::collections::BTreeMap;
-
-use ::config::ValueKind;
 
 use super::key::Kind;
 use super::keys::KEYS;
 use super::layers::{Layer, Stated};
 use super::lookup::{self, Meaning};
+use super::message::message;
 use super::report::Findings;
 use super::scalars::flag;
+use super::shown::found;
+use super::value::{Placed, Value};
 
-/// Two keys of which one layer may set only one; the other then counts as unset in the layers
-/// below.
-const RIVALS: [(&str, &str); 8] = [
-    ("value", "value_file"),
-    ("password", "password_file"),
-    ("tokens", "tokens_file"),
-    ("oauth_client_secret", "oauth_client_secret_file"),
-    ("oauth_refresh_token", "oauth_refresh_token_file"),
-    ("access_key_secret", "access_key_secret_file"),
-    ("secret", "secret_file"),
-    ("jwks_url", "jwks_file"),
-];
+/// The values of a source, by canonical path.
+type Claims = BTreeMap<String, Vec<Stated>>;
 
-/// One value under its canonical path, with the name that it was written by.
-struct Claim {
-    written: String,
-    value: ValueKind,
-    place: String,
-}
-
-/// Settles what one source says: aliases become their keys, contradictions become problems, empty
-/// texts count as unset.
+/// Builds a layer from a source. Ignores empty texts and lists.
 pub(super) fn settle(stated: Vec<Stated>, findings: &mut Findings) -> Layer {
-    let mut claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
-    for one in stated {
-        if says_nothing(&one.value) {
-            continue;
-        }
-        if let Some((path, claim)) = claim(one, findings) {
-            claims.entry(path).or_default().push(claim);
+    let mut claims = Claims::new();
+    for one in stated.into_iter().filter(|one| !is_empty(&one.value)) {
+        if let Some(one) = canonical(one, findings) {
+            claims.entry(one.path.clone()).or_default().push(one);
         }
     }
-    contradictions(&claims, findings);
-    rivals(&claims, findings);
-    let mut layer = Layer::default();
+    report_contradictions(&claims, findings);
+    report_exclusive(&claims, findings);
+    let mut layer = Layer::new();
     for (path, claims) in claims {
-        if let Some(rival) = rival_of(&path) {
-            layer.set(rival, "", ValueKind::Nil);
+        if let Some(other) = excluded_by(&path) {
+            let unset = Placed {
+                value: Value::Unset,
+                place: String::new(),
+            };
+            layer.insert(other, unset);
         }
-        if let Some(first) = claims.into_iter().next() {
-            layer.set(path, &first.place, first.value);
+        if let Some(Stated { value, place, .. }) = claims.into_iter().next() {
+            layer.insert(path, Placed { value, place });
         }
     }
     layer
 }
 
-/// An empty text or list is what a copied file has where nobody has filled anything in.
-fn says_nothing(value: &ValueKind) -> bool {
+/// Whether a value is empty, as in a template that nobody has filled in.
+fn is_empty(value: &Value) -> bool {
     match value {
-        ValueKind::String(text) => text.trim().is_empty(),
-        ValueKind::Array(items) => items.is_empty(),
+        Value::Text(text) => text.trim().is_empty(),
+        Value::List(items) => items.is_empty(),
         _ => false,
     }
 }
 
-fn claim(one: Stated, findings: &mut Findings) -> Option<(String, Claim)> {
-    let Stated {
-        path,
-        written,
-        value,
-        place,
-    } = one;
-    match lookup::meaning(&path)? {
+/// Resolves the name of a value, with a note if it is not the key's own.
+fn canonical(one: Stated, findings: &mut Findings) -> Option<Stated> {
+    let (written, place) = (&one.written, &one.place);
+    let mut note = |path: &str, value: &str| {
+        findings.info(
+            place,
+            path,
+            message!(
+                "{written} is read as {path}{value}",
+                "{written} 按 {path}{value} 处理"
+            ),
+        );
+    };
+    match lookup::meaning(&one.path)? {
         Meaning::Key(path) => {
             if KEYS
                 .iter()
                 .any(|key| key.variables.contains(&written.as_str()))
             {
-                findings.info(&place, &path, format!("{written} is understood as {path}"));
+                note(&path, "");
             }
-            Some((
-                path,
-                Claim {
-                    written,
-                    value,
-                    place,
-                },
-            ))
+            Some(Stated { path, ..one })
         }
         Meaning::Alias(path) => {
-            findings.info(&place, &path, format!("{written} is understood as {path}"));
-            Some((
-                path,
-                Claim {
-                    written,
-                    value,
-                    place,
-                },
-            ))
+            note(&path, "");
+            Some(Stated { path, ..one })
         }
-        Meaning::Switch(path, word) => match flag(&value) {
+        Meaning::Switch(path, word) => match flag(&one.value) {
             Some(true) => {
-                findings.info(
-                    &place,
-                    &path,
-                    format!("{written} is understood as {path} = \"{word}\""),
-                );
-                Some((
-                    path,
-                    Claim {
-                        written,
-                        value: ValueKind::String(word.to_owned()),
-                        place,
-                    },
-                ))
+                note(&path, &format!(" = \"{word}\""));
+                let value = Value::Text(word.to_owned());
+                Some(Stated { path, value, ..one })
             }
             Some(false) => {
-                findings.info(
-                    &place,
-                    &path,
-                    format!("{written} is understood; false leaves {path} as it is"),
+                let message = message!(
+                    "{written} = false has no effect on {path}",
+                    "{written} = false 不影响 {path}"
                 );
+                findings.info(place, &path, message);
                 None
             }
             None => {
-                findings.unfit(
-                    &place,
-                    &path,
-                    &super::layers::found(Kind::Flag, &value),
-                    &Kind::Flag.allowed(),
-                    None,
-                );
+                let found = found(Kind::Flag, &one.value);
+                findings.invalid(place, &path, &found, Kind::Flag.expected(), None);
                 None
             }
         },
     }
 }
 
-/// One key said twice in a layer must be said the same way.
-fn contradictions(claims: &BTreeMap<String, Vec<Claim>>, findings: &mut Findings) {
+/// Reports keys that one source sets to different values.
+fn report_contradictions(claims: &Claims, findings: &mut Findings) {
     for (path, claims) in claims {
         let Some((first, rest)) = claims.split_first() else {
             continue;
         };
-        for other in rest
-            .iter()
-            .filter(|other| plain(&other.value) != plain(&first.value))
-        {
-            let message = format!(
-                "{} ({}) and {} ({}) are one key and say different things; keep one",
-                first.written, first.place, other.written, other.place
+        let value = first.value.to_string();
+        for other in rest.iter().filter(|other| other.value.to_string() != value) {
+            let message = message!(
+                "{0} ({1}) and {2} ({3}) set the same key to different values; keep one",
+                "{0}（{1}）与 {2}（{3}）把同一个键设为不同的值；请只保留一个",
+                first.written,
+                first.place,
+                other.written,
+                other.place
             );
             findings.problem(&other.place, path, message);
         }
     }
 }
 
-/// The text of a value without its type, so that `587` and `"587"` are the same.
-fn plain(value: &ValueKind) -> String {
-    match value {
-        ValueKind::Array(items) => items
-            .iter()
-            .map(|item| plain(&item.kind))
-            .collect::<Vec<_>>()
-            .join(","),
-        ValueKind::Table(_) => "table".to_owned(),
-        other => other.to_string().trim().to_owned(),
-    }
-}
-
-/// The key that may not stand beside this one, on the same server.
-fn rival_of(path: &str) -> Option<String> {
+/// The key that one layer must not set together with this one, in the same table: `password` and
+/// `password_file`. Setting one unsets the other one in lower layers.
+fn excluded_by(path: &str) -> Option<String> {
     let (home, leaf) = path.rsplit_once('.')?;
     let leaf = leaf.split('[').next()?;
-    let pairs = RIVALS
-        .iter()
-        .flat_map(|(one, two)| [(*one, *two), (*two, *one)]);
-    pairs
-        .into_iter()
-        .find(|(name, _)| *name == leaf)
-        .map(|(_, other)| format!("{home}.{other}"))
+    let other = match leaf {
+        "jwks_url" => "jwks_file".to_owned(),
+        "jwks_file" => "jwks_url".to_owned(),
+        _ => leaf
+            .strip_suffix("_file")
+            .map_or_else(|| format!("{leaf}_file"), str::to_owned),
+    };
+    Some(format!("{home}.{other}")).filter(|other| lookup::find(other).is_some())
 }
 
-fn rivals(claims: &BTreeMap<String, Vec<Claim>>, findings: &mut Findings) {
-    let base = |path: &str| {
-        path.strip_suffix(']')
-            .and_then(|path| path.rsplit_once('['))
-            .map(|(base, _)| base.to_owned())
-    };
+/// Reports exclusive keys, and lists that are set both as a whole and by entry.
+fn report_exclusive(claims: &Claims, findings: &mut Findings) {
     for (path, own) in claims {
-        let file = rival_of(path).filter(|rival| rival.ends_with("_file"));
-        for rival in [file, base(path)].into_iter().flatten() {
+        let file = excluded_by(path).filter(|other| other.ends_with("_file"));
+        let list = path
+            .strip_suffix(']')
+            .and_then(|path| path.rsplit_once('['))
+            .map(|(list, _)| list.to_owned());
+        for other in [file, list].into_iter().flatten() {
             if let (Some(one), Some(two)) = (
                 own.first(),
-                claims.get(&rival).and_then(|claims| claims.first()),
+                claims.get(&other).and_then(|claims| claims.first()),
             ) {
-                let message = format!(
-                    "{} ({}) and {} ({}) exclude each other; keep one",
-                    one.written, one.place, two.written, two.place
+                let message = message!(
+                    "{0} ({1}) and {2} ({3}) exclude each other; keep one",
+                    "{0}（{1}）与 {2}（{3}）不能同时设置；请只保留一个",
+                    one.written,
+                    one.place,
+                    two.written,
+                    two.place
                 );
-                findings.problem(&two.place, &rival, message);
+                findings.problem(&two.place, &other, message);
             }
         }
     }

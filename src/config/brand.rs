@@ -1,20 +1,19 @@
-//! What mails look like and how much they show: name, logo, accent colour, footer, prompts, own
-//! templates.
+//! The look of mails: name, logo, accent colour, footer, prompts, user templates.
 
 use super::Sources;
-use super::credentials::file_name;
-use super::values::{Refusal, Values};
+use super::files::file_name;
+use super::values::Values;
 use crate::domain::Link;
 use crate::render;
 use crate::render::colour::Colour;
 use crate::render::privacy::{Privacy, Prompts};
 use crate::render::user_templates::UserTemplates;
 
-/// The most characters of a footer.
+/// Maximum characters of a footer.
 const MAX_FOOTER: usize = 1_000;
 
-/// Reads the four keys. A colour that hardly stands out is used all the same: texts stay readable
-/// on any.
+/// Reads name, logo, colour and footer. A colour with low contrast is only a warning, because texts
+/// stay readable.
 pub(super) fn read(values: &mut Values) -> render::Brand {
     const ACCENT: &str = "email.accent";
     let https = |text: &str| {
@@ -28,20 +27,18 @@ pub(super) fn read(values: &mut Values) -> render::Brand {
         values.warn(ACCENT, doubt);
     }
     render::Brand {
-        name: values.line("email.brand_name", 60),
+        name: values.line("email.brand_name"),
         logo: values.parsed("email.logo_url", https),
         accent,
-        footer: values.parsed("email.footer", footer),
+        footer: values.checked("email.footer", is_footer),
     }
 }
 
-fn footer(text: &str) -> Result<String, Refusal> {
-    let fits =
-        text.chars().count() <= MAX_FOOTER && !text.chars().any(|c| c.is_control() && c != '\n');
-    if fits { Ok(text.to_owned()) } else { Err(None) }
+fn is_footer(text: &str) -> bool {
+    text.chars().count() <= MAX_FOOTER && !text.chars().any(|c| c.is_control() && c != '\n')
 }
 
-/// How much of the prompts is shown.
+/// How much of the prompts mails show.
 pub(super) fn privacy(values: &mut Values) -> Privacy {
     let prompts = match values.choice("email.prompt") {
         Some("short") => Prompts::Short,
@@ -54,28 +51,27 @@ pub(super) fn privacy(values: &mut Values) -> Privacy {
     }
 }
 
-/// Reads the operator's own templates and tries them out; each of their faults is a problem with
-/// its own file and line.
-pub(super) fn own_templates(
+/// Loads and tests the user templates; each error is a problem with its file and line.
+pub(super) fn user_templates(
     values: &mut Values,
     sources: &Sources,
     render: render::Settings,
 ) -> render::Settings {
-    const FOLDER: &str = "email.templates_dir";
-    if !values.has(FOLDER) {
-        return render;
-    }
-    let Some(folder) = values.parsed(FOLDER, file_name) else {
+    const DIRECTORY: &str = "email.templates_dir";
+    let Some(directory) = values.parsed(DIRECTORY, file_name) else {
         return render;
     };
-    match UserTemplates::load(&sources.resolve(&folder), &render) {
+    match UserTemplates::load(&sources.resolve(&directory), &render) {
         Ok(own) => {
             for unused in own.unused() {
-                let file = sources.resolve(&folder).join(unused);
+                let file = sources.resolve(&directory).join(unused);
                 values.findings.warn(
                     &file.display().to_string(),
-                    FOLDER,
-                    "stands in for no part of a mail, and no other template names it",
+                    DIRECTORY,
+                    [
+                        "unused: replaces no part of a mail, and no other template includes it",
+                        "未使用：不替换邮件的任何部分，也没有其他模板引用它",
+                    ],
                 );
             }
             render::Settings {
@@ -87,7 +83,7 @@ pub(super) fn own_templates(
             for fault in faults {
                 values.findings.problem(
                     &format!("{}:{}", fault.file.display(), fault.line),
-                    FOLDER,
+                    DIRECTORY,
                     fault.detail,
                 );
             }

@@ -1,48 +1,43 @@
-//! From values to the Settings of every stage, with what must hold between them.
+//! Builds the settings of every module, and checks that they fit together.
 
 use std::path::PathBuf;
 
-use super::brand;
-use super::credentials::file_name;
+use super::files::file_name;
 use super::key::{HOOKS, Key, TOKENS};
 use super::keys::KEYS;
 use super::layers::BUILT_IN;
+use super::message::Message;
+use super::nearest::{self, did_you_mean};
 use super::reads::is_line;
 use super::report::ShownKey;
 use super::servers::{self, Servers};
-use super::values::Values;
-use super::{Config, Sources, sender};
+use super::values::{Refusal, Values};
+use super::{Config, Sources, brand, hooks, listener, sender, thumbnails, zones};
 use crate::dispatch::{self, RetryPolicy};
-use crate::domain::Link;
+use crate::domain::{Link, Mailbox};
 use crate::routing::{Disabled, Routes};
 use crate::{queue, render, telemetry};
 
-/// The origin of a log filter that `$RUST_LOG` gives.
+/// The origin of a log filter in `$RUST_LOG`.
 pub(super) const RUST_LOG: &str = "$RUST_LOG";
-/// The most entries of `email.allowed_recipients`.
+/// Maximum entries of `email.allowed_recipients`.
 const MAX_ALLOWED: usize = 10_000;
 
-/// Reads every key, and finds all that is wrong. What comes back is of use only when nothing was
-/// found.
+/// Reads all keys and reports all problems. The result is valid only if there are none.
 pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let servers = servers::read(values, sources);
-    let from = servers.from.clone().or_else(sender::nobody)?;
+    let from = servers.from.clone().or_else(sender::placeholder)?;
     let retry = retry(values);
-    let render = render::Settings {
-        from: from.clone(),
-        reply_to: servers.reply_to.clone(),
-        ..rendering(values, sources)?
-    };
-    let thumbnails = super::thumbnails::read(values, sources, render.public_url.clone());
-    let picture_wait = thumbnails.enabled.then_some(thumbnails.wait);
+    let render = rendering(values, sources, from.clone(), servers.reply_to.clone());
+    let thumbnails = thumbnails::read(values, sources, render.public_url.clone());
     let routes = Routes {
-        picture_wait,
+        picture_wait: thumbnails.enabled.then_some(thumbnails.wait),
         ..routes(values, servers.enabled, from.address.domain())
     };
     let queue = queue(values, sources, &retry);
-    let render = brand::own_templates(values, sources, render);
-    let server = super::listener::read(values, sources);
-    let hooks = super::hooks::read(values, sources, &server);
+    let render = brand::user_templates(values, sources, render);
+    let server = listener::read(values, sources);
+    let hooks = hooks::read(values, sources, &server);
     let log = log(values);
     let dispatch = dispatch::Settings {
         retry,
@@ -61,9 +56,9 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     })
 }
 
-/// Eight times the connections: while some mails are sent, those before them are settled and those
-/// after them claimed and rendered. Fewer, and the connections wait for the store's commits (twice:
-/// 4,200 mails/s, eight times: 6,500, in one sitting).
+/// Eight times the connections: while mails are sent, earlier ones are settled and later ones claimed
+/// and rendered. With fewer, connections wait for commits (measured: twice, 4,200 mails/s; eight
+/// times, 6,500).
 fn concurrency(servers: &Servers) -> usize {
     servers
         .list
@@ -76,24 +71,25 @@ fn concurrency(servers: &Servers) -> usize {
 
 fn retry(values: &mut Values) -> RetryPolicy {
     let (initial, max) = values.pauses("retry.initial", "retry.max");
-    let max_attempts = values
-        .whole("retry.max_attempts")
-        .and_then(|attempts| u32::try_from(attempts).ok())
-        .unwrap_or(1);
     RetryPolicy {
-        max_attempts,
+        max_attempts: values.whole("retry.max_attempts").unwrap_or(1),
         initial,
         max,
     }
 }
 
-fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings> {
+fn rendering(
+    values: &mut Values,
+    sources: &Sources,
+    from: Mailbox,
+    reply_to: Vec<Mailbox>,
+) -> render::Settings {
     let timezone = if values.has("email.timezone") {
         values.parsed("email.timezone", zone)
     } else {
         system_zone(values, sources)
     };
-    Some(render::Settings {
+    render::Settings {
         locale: values.locale("email.locale"),
         timezone: timezone.unwrap_or(jiff::tz::TimeZone::UTC),
         public_url: values.parsed("email.public_url", |text| {
@@ -103,49 +99,37 @@ fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings>
         brand: brand::read(values),
         privacy: brand::privacy(values),
         user_templates: None,
-        from: sender::nobody()?,
-        reply_to: Vec::new(),
-    })
+        from,
+        reply_to,
+    }
 }
 
-fn zone(text: &str) -> Result<jiff::tz::TimeZone, Option<String>> {
-    // Not the process's own, which would keep the names of all zones for as long as the daemon
-    // runs.
-    let zones = jiff::tz::TimeZoneDatabase::from_env();
-    zones
+fn zone(text: &str) -> Result<jiff::tz::TimeZone, Refusal> {
+    // A database of our own, because the global one would keep the names of all zones in memory.
+    let database = jiff::tz::TimeZoneDatabase::from_env();
+    database
         .get(text)
-        .map_err(|_| super::zones::advice(text, &zones))
+        .map_err(|_| zones::advice(text, &database))
 }
 
-/// The zone of this system: `$TZ`, else `/etc/timezone` or what `/etc/localtime` points to. UTC
-/// where none says.
+/// The system's time zone: `$TZ`, else `/etc/timezone` or `/etc/localtime`, else UTC.
 fn system_zone(values: &mut Values, sources: &Sources) -> Option<jiff::tz::TimeZone> {
-    const PATH: &str = "email.timezone";
     let variable = sources
         .variable("TZ")
-        .and_then(|name| name.into_string().ok());
-    let of_variable = variable
-        .as_deref()
-        .map(|name| name.trim_start_matches(':'))
-        .and_then(|name| zone(name).ok());
-    let zone = of_variable
-        .clone()
-        .or_else(|| jiff::tz::TimeZone::try_system().ok());
-    let origin = if of_variable.is_some() {
-        "$TZ"
-    } else {
-        "the system's time zone"
+        .and_then(|name| zone(name.to_str()?.trim_start_matches(':')).ok());
+    let (zone, origin) = match variable {
+        Some(zone) => (Some(zone), "$TZ"),
+        None => (
+            jiff::tz::TimeZone::try_system().ok(),
+            "the system's time zone",
+        ),
     };
-    let name = zone
-        .as_ref()
-        .and_then(jiff::tz::TimeZone::iana_name)
-        .unwrap_or("UTC")
-        .to_owned();
-    values.supply(PATH, origin, &name);
+    let name = zone.as_ref().and_then(jiff::tz::TimeZone::iana_name);
+    values.supply("email.timezone", origin, name.unwrap_or("UTC"));
     zone
 }
 
-/// Kept as written: a blank at its end is meant.
+/// The prefix as written: a space at its end is kept.
 fn subject_prefix(values: &mut Values) -> String {
     let prefix = values.text("email.subject_prefix").unwrap_or_default();
     if !is_line(&prefix, 100) {
@@ -208,35 +192,37 @@ fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::
     }
 }
 
-fn store_path(url: &str) -> Result<PathBuf, Option<String>> {
+fn store_path(url: &str) -> Result<PathBuf, Refusal> {
+    let refuse = |message: [&str; 2]| Err(Some(Message::from(message)));
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err(Some(
-            "this version stores its queue in SQLite only".to_owned(),
-        ));
+        return refuse([
+            "this version stores its queue in SQLite only",
+            "此版本的队列只支持 SQLite",
+        ]);
     }
     let file = url.strip_prefix("sqlite://").ok_or(None)?;
     if file.contains(":memory:") {
-        return Err(Some(
-            "a queue in memory would lose what it has accepted".to_owned(),
-        ));
+        return refuse([
+            "a queue in memory would lose accepted events",
+            "内存中的队列会丢失已接收的事件",
+        ]);
     }
     if file.is_empty() || file.ends_with('/') || file.contains(|c: char| c == '?' || c.is_control())
     {
-        return Err(Some("name a file, without parameters".to_owned()));
+        return refuse(["name a file, without parameters", "请指定文件，不带参数"]);
     }
     Ok(PathBuf::from(file))
 }
 
 fn log(values: &mut Values) -> telemetry::Settings {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    let ours = values.origin("log.level") != RUST_LOG;
+    let is_ours = values.origin("log.level") != RUST_LOG;
     let level = |text: &str| {
-        let bare = !text.contains([',', '=', '[', ':']);
+        let is_filter = text.contains([',', '=', '[', ':']);
         match LEVELS.iter().find(|level| level.eq_ignore_ascii_case(text)) {
             Some(level) => Ok((*level).to_owned()),
-            None if ours && (bare || text.chars().any(char::is_control)) => {
-                Err(super::nearest::word(text, LEVELS)
-                    .map(|near| format!("did you mean \"{near}\"?")))
+            None if is_ours && (!is_filter || text.chars().any(char::is_control)) => {
+                Err(nearest::word(text, LEVELS).map(did_you_mean))
             }
             None => Ok(text.to_owned()),
         }
@@ -252,45 +238,33 @@ fn log(values: &mut Values) -> telemetry::Settings {
     }
 }
 
-/// Every key in force, in the order of the reference file, backups after `[smtp]`, tokens and hooks
-/// at the end.
+/// All effective keys, in the order of the reference file; backups follow `[smtp]`, tokens and hooks
+/// are last.
 pub(super) fn show(values: &Values) -> Vec<ShownKey> {
-    let mut shown = Vec::new();
-    let mut add = |path: String| {
-        if let Some(value) = values.show(&path) {
-            shown.push(ShownKey {
-                value,
-                typed: values.typed(&path),
-                origin: values.origin(&path),
-                key: path,
-            });
-        }
-    };
-    let (smtp, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.table == "smtp");
-    for key in &smtp {
-        add(key.path());
-    }
+    let keys = |table: &'static str| KEYS.iter().filter(move |key| key.table == table);
+    let mut paths: Vec<String> = keys("smtp").map(Key::path).collect();
     for index in 0..values.backups() {
-        smtp.iter()
-            .filter(|key| key.per_server)
-            .for_each(|key| add(format!("smtp.backup[{index}].{}", key.name)));
+        let keys = keys("smtp").filter(|key| key.per_server);
+        paths.extend(keys.map(|key| format!("smtp.backup[{index}].{}", key.name)));
     }
-    let (hooks, others): (Vec<&Key>, Vec<&Key>) =
-        others.into_iter().partition(|key| key.table == HOOKS);
-    let (tokens, others): (Vec<&Key>, Vec<&Key>) =
-        others.into_iter().partition(|key| key.table == TOKENS);
-    for key in others {
-        add(key.path());
-    }
+    let others = KEYS
+        .iter()
+        .filter(|key| !["smtp", TOKENS, HOOKS].contains(&key.table));
+    paths.extend(others.map(Key::path));
     for index in 0..values.tokens() {
-        for key in &tokens {
-            add(format!("{TOKENS}[{index}].{}", key.name));
-        }
+        paths.extend(keys(TOKENS).map(|key| format!("{TOKENS}[{index}].{}", key.name)));
     }
     for name in values.hooks() {
-        for key in &hooks {
-            add(format!("{HOOKS}.{name}.{}", key.name));
-        }
+        paths.extend(keys(HOOKS).map(|key| format!("{HOOKS}.{name}.{}", key.name)));
     }
-    shown
+    let shown = |path: String| {
+        let (value, typed) = values.show(&path)?;
+        Some(ShownKey {
+            value,
+            typed,
+            origin: values.origin(&path),
+            key: path,
+        })
+    };
+    paths.into_iter().filter_map(shown).collect()
 }

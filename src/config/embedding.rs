@@ -1,4 +1,4 @@
-//! Configurations for programs that embed Jobbell: from TOML, from the environment, or in code.
+//! Configurations for programs that embed Jobbell: from TOML, from the environment or in code.
 
 use std::path::Path;
 
@@ -11,22 +11,22 @@ impl Config {
     /// are ignored, except files that the text names.
     ///
     /// # Errors
-    /// Every problem of the text.
+    /// All problems of the text.
     pub fn from_toml(text: &str) -> Result<Self, Report> {
-        let file = Some((None, "config.toml".to_owned(), text.to_owned()));
-        load_text(&Sources::default(), file, Findings::default()).map(|loaded| loaded.config)
+        let (sources, findings) = (Sources::default(), Findings::default());
+        load_text(&sources, None, "config.toml", text, findings).map(|loaded| loaded.config)
     }
 
     /// Reads the configuration as the `jobbell` program does: `$JOBBELL_CONFIG`, `./config.toml` or
     /// `/etc/jobbell/config.toml`, then the variables `SMTP_*` and `JOBBELL_*`.
     ///
     /// # Errors
-    /// Every problem of the configuration.
+    /// All problems of the configuration.
     pub fn from_env() -> Result<Self, Report> {
         load(&Sources::from_process(None)).map(|loaded| loaded.config)
     }
 
-    /// Starts a configuration in code. Everything that is not set has its default.
+    /// Starts a configuration in code. Keys that are not set have their defaults.
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
@@ -34,7 +34,7 @@ impl Config {
 
 /// A configuration under construction: [`Config::builder`].
 #[derive(Clone, Default)]
-#[must_use = "a configuration is made by `build`"]
+#[must_use = "call `build`"]
 pub struct ConfigBuilder {
     keys: Vec<(String, String, String)>,
 }
@@ -71,7 +71,7 @@ impl ConfigBuilder {
         self.set("queue.state_dir", &directory.as_ref().display().to_string())
     }
 
-    /// Any other key, under the name that `config.toml` documents: `set("retry.max", "1h")`.
+    /// Any other key of `config.toml`: `set("retry.max", "1h")`.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.keys.retain(|(known, ..)| known != key);
         self.keys
@@ -82,7 +82,7 @@ impl ConfigBuilder {
     /// Checks all keys and builds the configuration.
     ///
     /// # Errors
-    /// Every problem of the configuration.
+    /// All problems of the configuration.
     pub fn build(self) -> Result<Config, Report> {
         let sources = Sources {
             overrides: self.keys,

@@ -1,18 +1,19 @@
-//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, `JOBBELL_HOOKS__<NAME>__<KEY>`,
-//! `JOBBELL_SERVER__TOKEN__0__<KEY>`, and those of other programs that mean the same.
+//! Environment variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`,
+//! `JOBBELL_HOOKS__<NAME>__<KEY>`, `JOBBELL_SERVER__TOKEN__0__<KEY>`, and names used by other
+//! programs.
 
 use std::ffi::{OsStr, OsString};
-
-use ::config::ValueKind;
 
 use super::foreign;
 use super::keys::KEYS;
 use super::layers::Stated;
-use super::lookup::{self, MAX_INDEX, Meaning};
+use super::lookup::{self, MAX_INDEX};
+use super::message::message;
 use super::nearest;
 use super::report::Findings;
+use super::value::Value;
 
-/// The variables that concern us, by name; an empty one counts as unset.
+/// The variables of this program, sorted by name. An empty variable counts as unset.
 pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) -> Vec<Stated> {
     let mut sorted: Vec<_> = variables
         .iter()
@@ -23,7 +24,14 @@ pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) 
     for (name, value) in sorted {
         if foreign::is_link(name, value) {
             let place = format!("${}", name.to_string_lossy().escape_debug());
-            findings.warn(&place, "", "ignored: a container system sets this variable for a service of that name / 已忽略：这是容器平台为同名服务注入的变量");
+            findings.warn(
+                &place,
+                "",
+                [
+                    "ignored: a container platform sets this variable for a service of that name",
+                    "已忽略：这是容器平台为同名服务注入的变量",
+                ],
+            );
             continue;
         }
         let Some(path) = path_of(name, findings) else {
@@ -37,14 +45,17 @@ pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) 
                 stated.push(Stated {
                     path,
                     written: name.into_owned(),
-                    value: ValueKind::String(text.to_owned()),
+                    value: Value::Text(text.to_owned()),
                     place,
                 });
             }
             None => findings.problem(
                 &place,
                 &canonical(&path),
-                "the variable's value is not valid UTF-8",
+                [
+                    "the value is not valid UTF-8",
+                    "变量的值不是有效的 UTF-8 文本",
+                ],
             ),
         }
     }
@@ -53,16 +64,14 @@ pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) 
 }
 
 fn canonical(path: &str) -> String {
-    match lookup::meaning(path) {
-        Some(Meaning::Key(path) | Meaning::Alias(path) | Meaning::Switch(path, _)) => path,
-        None => path.to_owned(),
-    }
+    lookup::meaning(path).map_or_else(|| path.to_owned(), |meaning| meaning.key().to_owned())
 }
 
 /// Variables that set no key: the file to read, and the daemon that commands connect to.
 const NO_KEYS: [&str; 3] = ["JOBBELL_CONFIG", "JOBBELL_URL", "JOBBELL_TOKEN"];
 
-/// The path that a variable sets; says so when it looks like one of ours and is none.
+/// The path that a variable sets. Reports a variable that looks like one of this program, but is
+/// unknown.
 fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
     let lossy = name.to_string_lossy();
     if NO_KEYS.contains(&lossy.as_ref()) {
@@ -90,38 +99,48 @@ fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
         findings.warn(
             &format!("${}", lossy.escape_debug()),
             "",
-            format!("not a variable of this program; it is ignored. Did you mean ${known}?"),
+            message!(
+                "unknown variable, ignored; did you mean ${known}?",
+                "未知变量，已忽略；是否指 ${known}？"
+            ),
         );
     }
     None
 }
 
-/// A typing error is a problem, for the setting would be missing; a variable that is like none of
-/// ours belongs to an image or a script.
+/// Reports an unknown variable: as a problem if it resembles a known one, because a setting would be
+/// missing; otherwise as a warning, because it may belong to a container image or a script.
 fn unknown(name: &str, findings: &mut Findings) {
     let place = format!("${}", name.escape_debug());
     match nearest::jobbell_variable(name) {
         Some(known) => findings.problem(
             &place,
             "",
-            format!("unknown variable; the nearest known one is ${known}"),
+            message!(
+                "unknown variable; did you mean ${known}?",
+                "未知变量；是否指 ${known}？"
+            ),
         ),
         None => findings.warn(
             &place,
             "",
-            "not a variable of this program; it is ignored / 不是本程序的变量，已忽略",
+            [
+                "not a variable of this program, ignored",
+                "不是本程序的变量，已忽略",
+            ],
         ),
     }
 }
 
-/// `docker run --env-file` and systemd's shells differ: the former takes quotes for a part of the
-/// value.
+/// Warns about a value in quotes: `docker run --env-file` does not remove them.
 fn quoted(text: &str, place: &str, key: &str, findings: &mut Findings) {
     let is_quoted =
         |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     if ['"', '\''].into_iter().any(is_quoted) {
-        let message = "the quotes are part of this value, as docker's --env-file leaves them there; take them out if they are not meant / \
-                       该值包含引号（docker 的 --env-file 不会去除引号）；若非本意请删去";
+        let message = [
+            "the value includes the quotes (docker --env-file keeps them); remove them unless intended",
+            "该值包含引号（docker 的 --env-file 不会去除引号）；若非本意请删去",
+        ];
         findings.warn(place, key, message);
     }
 }
@@ -153,8 +172,8 @@ fn jobbell_path(rest: &str) -> Option<String> {
     (is_upper(rest) && lookup::meaning(&path).is_some()).then_some(path)
 }
 
-/// A variable's name has no `-`: `hooks.my_app` of the variables is `hooks.my-app` of the file,
-/// when that and no `hooks.my_app` stands there.
+/// Variable names cannot contain `-`: `hooks.my_app` from a variable sets `hooks.my-app` if the file
+/// has that hook and no `hooks.my_app`.
 pub(super) fn name_hooks_as_the_file_does(stated: &mut [Stated], homes: &[(String, String)]) {
     for one in stated {
         let Some((name, leaf)) = lookup::split_hook(&one.path) else {
@@ -178,16 +197,15 @@ fn number(text: &str) -> Option<usize> {
         .filter(|index| *index < MAX_INDEX)
 }
 
-/// `EMAIL_PROVIDER` belongs to programs whose `aliyun` is the mail push service with an access key,
-/// and whose `smtp` is no service at all.
+/// Translates `EMAIL_PROVIDER` of other programs: there, `aliyun` with an access key is DirectMail, and
+/// `smtp` is not a service.
 fn translate_provider(stated: &mut Vec<Stated>) {
-    // One of them is enough to know what is meant; that the other is missing is said where the
-    // account is read.
+    // One of them suffices here; a missing one is reported when the account is read.
     let has_keys = ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"]
         .iter()
         .any(|name| stated.iter().any(|one| one.written == *name));
     stated.retain_mut(|one| {
-        let ValueKind::String(text) = &mut one.value else {
+        let Value::Text(text) = &mut one.value else {
             return true;
         };
         let said = text.trim().to_ascii_lowercase();

@@ -1,139 +1,89 @@
-//! The file as a source: TOML with the place of every value, read on past syntax errors so that all
-//! of them are reported.
+//! The configuration file as a source: TOML with the place of every value. Reading continues after
+//! syntax errors, so that all of them are reported.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use ::config::{Value, ValueKind};
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
+use super::key::HOOKS;
 use super::layers::Stated;
-use super::lookup::{self, Meaning};
-use super::nearest;
-use super::report::Findings;
+use super::lines::Lines;
+use super::lookup;
+use super::message::{Message, message};
+use super::report::{Findings, Found};
+use super::value::Value;
+use super::{nearest, syntax};
 
-/// What a file says.
+/// The content of a file.
 #[derive(Default)]
 pub(super) struct Contents {
     pub stated: Vec<Stated>,
-    /// Where `[smtp]`, each `[[smtp.backup]]`, each `[[server.token]]` and each `[hooks.NAME]`
-    /// stand, by path.
+    /// The places of `[smtp]`, each `[[smtp.backup]]`, each `[[server.token]]` and each
+    /// `[hooks.NAME]`, by path.
     pub homes: Vec<(String, String)>,
-    /// Lines with a syntax error, from 1; what is found there besides is an echo of it.
+    /// Lines with a syntax error, from 1; other problems on them are consequences.
     pub broken_lines: HashSet<usize>,
-    /// Whether it could be read so far that what is not in it is really not there.
+    /// Whether all keys could be read, so that others are really missing.
     pub complete: bool,
 }
 
-/// Reads a file's text; `name` is what places in it begin with.
+/// Reads a file's text; `name` begins the places in it.
 pub(super) fn read(text: &str, name: &str, findings: &mut Findings) -> Contents {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let line_starts = std::iter::once(0)
-        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-        .collect();
-    let mut walk = Walk {
-        text,
-        line_starts,
-        name,
+    let mut reader = Reader {
+        lines: Lines::new(text, name),
         findings,
         contents: Contents::default(),
         broken_headers: Vec::new(),
     };
-    walk.syntax(&errors);
-    walk.contents.complete = walk.broken_headers.is_empty();
+    reader.syntax_errors(&errors, text.len());
+    reader.contents.complete = reader.broken_headers.is_empty();
     for (key, value) in root.get_ref() {
-        walk.top(key, value);
+        reader.top_level(key.get_ref(), key.span(), value);
     }
-    walk.contents
+    reader.contents
 }
 
-struct Walk<'a> {
-    text: &'a str,
-    /// Where each line begins, in bytes.
-    line_starts: Vec<usize>,
-    name: &'a str,
+struct Reader<'a> {
+    lines: Lines<'a>,
     findings: &'a mut Findings,
     contents: Contents,
-    /// Where table headers without their bracket end: the parser takes the next key for the table's
-    /// name.
+    /// Where table headers without a closing bracket end: the parser takes the next key as the name
+    /// of the table.
     broken_headers: Vec<usize>,
 }
 
-impl Walk<'_> {
-    /// Line and column from 1, in characters.
-    fn line_column(&self, span: &Range<usize>) -> (usize, usize) {
-        let line = self
-            .line_starts
-            .partition_point(|start| *start <= span.start);
-        let start = self
-            .line_starts
-            .get(line.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
-        (
-            line,
-            self.text
-                .get(start..span.start)
-                .unwrap_or_default()
-                .chars()
-                .count()
-                + 1,
-        )
-    }
-
+impl Reader<'_> {
     fn place(&self, span: &Range<usize>) -> String {
-        let (line, column) = self.line_column(span);
-        format!("{}:{line}:{column}", self.name)
+        self.lines.place(span)
     }
 
-    /// One problem a line: further ones follow from the first.
-    fn syntax(&mut self, errors: &[toml::de::Error]) {
-        let end = self.text.len()..self.text.len();
-        let mut found: Vec<_> = errors
+    /// Reports one syntax error per line; further ones are consequences.
+    fn syntax_errors(&mut self, errors: &[toml::de::Error], end: usize) {
+        let mut errors: Vec<_> = errors
             .iter()
-            .map(|error| (error.span().unwrap_or(end.clone()), error.message()))
+            .map(|error| (error.span().unwrap_or(end..end), error.message()))
             .collect();
-        found.sort_by_key(|(span, _)| span.start);
-        for (span, message) in found {
+        errors.sort_by_key(|(span, _)| span.start);
+        for (span, message) in errors {
             if message.starts_with("unclosed table") || message.starts_with("unclosed array table")
             {
                 self.broken_headers.push(span.start);
             }
-            let (line, _) = self.line_column(&span);
+            let line = self.lines.number(span.start);
             if self.contents.broken_lines.insert(line) {
-                let advice = self.quotes(line).unwrap_or_else(|| syntax_advice(message));
+                let advice = syntax::explain(self.lines.line(line), message);
                 self.findings.problem(&self.place(&span), "", advice);
             }
         }
     }
 
-    /// Advice for a line with characters that look like TOML's quotes or signs. The rest of the
-    /// line is not shown, since it may hold a password.
-    fn quotes(&self, line: usize) -> Option<String> {
-        let line = self.text.lines().nth(line.checked_sub(1)?)?;
-        // What stands in real quotes or behind a `#` is text.
-        let outside: String = line
-            .split('#')
-            .next()?
-            .split(['"', '\''])
-            .step_by(2)
-            .collect();
-        let odd = outside
-            .chars()
-            .find(|c| LOOKALIKES.iter().any(|(known, _)| known == c))?;
-        let (_, meant) = LOOKALIKES.iter().find(|(known, _)| *known == odd)?;
-        Some(format!(
-            "{odd} is not a character of TOML; write {meant} in its place, as in host = \"smtp.example.com\" / 此处的 {odd} 不是英文标点；请改用 {meant}，例如 host = \"smtp.example.com\""
-        ))
-    }
-
-    fn top(&mut self, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
-        let (name, place) = (key.get_ref().as_ref(), self.place(&key.span()));
+    fn top_level(&mut self, name: &str, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let place = self.place(&key);
         let after = |header: &usize| {
-            self.text
-                .get(*header..key.span().start)
-                .is_some_and(|between| between.trim().is_empty())
+            *header <= key.start && self.lines.source(&(*header..key.start)).trim().is_empty()
         };
         match value.get_ref() {
             _ if self.broken_headers.iter().any(after) => {}
@@ -141,24 +91,23 @@ impl Walk<'_> {
                 self.findings
                     .problem(&place, &short(name), nearest::table_advice(name));
             }
+            DeValue::Table(table) if name == HOOKS => self.hooks(table),
             DeValue::Table(table) => {
                 if name == "smtp" {
                     self.contents.homes.push(("smtp".to_owned(), place));
                 }
-                if name == super::key::HOOKS {
-                    self.hooks(table);
-                } else {
-                    self.table(name, name, table);
-                }
+                self.table(name, name, table);
             }
-            other => self.findings.unfit(
-                &place,
-                name,
-                sort(other),
-                &format!("one table, headed [{name}]"),
-                None,
-            ),
+            other => {
+                let expected = message!("one table, headed [{name}]", "一个以 [{name}] 开头的表");
+                self.wrong_type(&place, name, other, expected);
+            }
         }
+    }
+
+    fn wrong_type(&mut self, place: &str, key: &str, value: &DeValue<'_>, expected: Message) {
+        self.findings
+            .invalid(place, key, &Found::Type(type_of(value)), expected, None);
     }
 
     /// The keys of a table; `prefix` is its path, `table` its name in the registry.
@@ -166,132 +115,123 @@ impl Walk<'_> {
         for (key, value) in keys {
             let name: &str = key.get_ref();
             if let Some(many) = lookup::MANY.iter().find(|many| many.home == (prefix, name)) {
-                self.many(many, key.span(), value);
+                self.many(many, &key.span(), value);
                 continue;
             }
             let path = format!("{prefix}.{name}");
+            let hook_key = lookup::split_hook(&path).map(|(_, key)| key);
             if let DeValue::Table(keys) = value.get_ref()
-                && lookup::split_hook(&path).is_some_and(|(_, part)| lookup::is_hook_part(part))
+                && hook_key.is_some_and(lookup::is_hook_part)
             {
                 self.table(&path, table, keys);
-                continue;
-            }
-            match lookup::meaning(&path) {
-                Some(meaning) if !name.contains(['.', '[']) => {
-                    self.leaf(path, name, &meaning, value);
-                }
-                _ => {
-                    let (home, leaf) = match lookup::split_hook(&path) {
-                        Some((_, leaf)) => (
-                            path.strip_suffix(leaf)
-                                .unwrap_or_default()
-                                .trim_end_matches('.'),
-                            leaf,
-                        ),
-                        None => (prefix, name),
-                    };
-                    let advice = nearest::key_advice(table, leaf)
-                        .replace("hooks.NAME", home)
-                        .replace("server.token.", &format!("{home}."));
-                    self.findings
-                        .problem(&self.place(&key.span()), &short(&path), advice);
-                }
+            } else if let Some(meaning) = lookup::meaning(&path)
+                && !name.contains(['.', '['])
+            {
+                self.leaf(path, name, meaning.key(), value);
+            } else {
+                let (home, leaf) = match hook_key {
+                    Some(leaf) => (path.trim_end_matches(leaf).trim_end_matches('.'), leaf),
+                    None => (prefix, name),
+                };
+                let advice = nearest::key_advice(table, leaf, home);
+                self.findings
+                    .problem(&self.place(&key.span()), &short(&path), advice);
             }
         }
     }
 
-    /// `[hooks.NAME]`, each.
+    /// The `[hooks.NAME]` tables.
     fn hooks(&mut self, hooks: &DeTable<'_>) {
-        const ALLOWED: &str = "tables headed [hooks.NAME], at most 64";
-        const NAME: &str =
-            "1 to 32 characters: a small letter, then small letters, digits, - and _";
         for (index, (key, value)) in hooks.iter().enumerate() {
             let name: &str = key.get_ref();
             let (place, path) = (self.place(&key.span()), format!("hooks.{name}"));
             match value.get_ref() {
-                _ if !lookup::is_hook_name(name) => self.findings.unfit(
+                _ if !lookup::is_hook_name(name) => self.findings.invalid(
                     &place,
-                    "hooks",
-                    &format!("\"{}\"", short(name)),
-                    NAME,
+                    HOOKS,
+                    &Found::Value(format!("\"{}\"", short(name))),
+                    [
+                        "1 to 32 characters: a lower-case letter, then lower-case letters, digits, - and _",
+                        "1 到 32 个字符：以小写字母开头，之后为小写字母、数字、- 或 _",
+                    ],
                     None,
                 ),
                 _ if index >= lookup::MAX_HOOKS => {
-                    self.findings
-                        .unfit(&place, "hooks", "more of them", ALLOWED, None);
+                    let most = lookup::MAX_HOOKS;
+                    let message = message!(
+                        "too many tables; at most {most} [hooks.NAME] are allowed",
+                        "表过多；[hooks.NAME] 最多 {most} 个"
+                    );
+                    self.findings.problem(&place, HOOKS, message);
                 }
                 DeValue::Table(keys) => {
                     self.contents.homes.push((path.clone(), place));
-                    self.table(&path, super::key::HOOKS, keys);
+                    self.table(&path, HOOKS, keys);
                 }
-                other => self
-                    .findings
-                    .unfit(&place, &path, sort(other), ALLOWED, None),
+                other => {
+                    let expected = message!("a table, headed [{path}]", "以 [{path}] 开头的表");
+                    self.wrong_type(&place, &path, other, expected);
+                }
             }
         }
     }
 
-    fn leaf(&mut self, path: String, name: &str, meaning: &Meaning, value: &Spanned<DeValue<'_>>) {
+    /// One value; `name` is the name as written, `key` the canonical path.
+    fn leaf(&mut self, path: String, name: &str, key: &str, value: &Spanned<DeValue<'_>>) {
         let place = self.place(&value.span());
-        let swallowed = self.has_swallowed_lines(&value.span());
-        if swallowed && !self.contents.broken_lines.is_empty() {
+        let swallows = self.swallows_lines(&value.span());
+        if swallows && !self.contents.broken_lines.is_empty() {
             self.contents.complete = false;
             return;
         }
-        let unfit = match value.get_ref() {
-            DeValue::Table(_) => Some("a table"),
-            DeValue::String(_) if swallowed => Some("text of several lines"),
+        let wrong = match value.get_ref() {
+            table @ DeValue::Table(_) => Some(type_of(table)),
+            DeValue::String(_) if swallows => Some(["multi-line text", "多行文本"]),
             _ => None,
         };
-        if let Some(found) = unfit {
-            let (Meaning::Key(key) | Meaning::Alias(key) | Meaning::Switch(key, _)) = meaning;
-            let allowed = lookup::find(key)
-                .map(|key| key.kind.allowed())
-                .unwrap_or_default();
-            return self.findings.unfit(&place, key, found, &allowed, None);
+        match (wrong, lookup::find(key)) {
+            (Some(wrong), Some(key_found)) => {
+                let expected = key_found.kind.expected();
+                self.findings
+                    .invalid(&place, key, &Found::Type(wrong), expected, None);
+            }
+            _ => self.contents.stated.push(Stated {
+                path,
+                written: name.to_owned(),
+                value: convert(value.get_ref()),
+                place,
+            }),
         }
-        let value = self.convert(value.get_ref());
-        self.contents.stated.push(Stated {
-            path,
-            written: name.to_owned(),
-            value,
-            place,
-        });
     }
 
-    /// Whether a value reaches over further lines with an `=`: an unclosed quote or bracket then
-    /// has made other keys part of it, and one of them may be a password.
-    fn has_swallowed_lines(&self, span: &Range<usize>) -> bool {
-        let source = self.text.get(span.clone()).unwrap_or_default();
-        source
+    /// Whether a value spans lines with an `=`: an unclosed quote or bracket then includes other
+    /// keys, and one of them may be a password.
+    fn swallows_lines(&self, span: &Range<usize>) -> bool {
+        self.lines
+            .source(span)
             .split_once('\n')
             .is_some_and(|(_, further)| further.contains('='))
     }
 
-    /// An array of tables, as `[[smtp.backup]]`.
-    fn many(&mut self, many: &lookup::Many, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+    /// An array of tables, such as `[[smtp.backup]]`.
+    fn many(&mut self, many: &lookup::Many, key: &Range<usize>, value: &Spanned<DeValue<'_>>) {
         let path = format!("{}.{}", many.home.0, many.home.1);
-        let allowed = format!(
-            "tables headed [[{path}]], in double brackets, at most {}",
-            many.most
+        let expected = message!(
+            "tables headed [[{path}]], in double brackets",
+            "以 [[{path}]]（双层方括号）开头的表"
         );
+        let place = self.place(key);
         let DeValue::Array(tables) = value.get_ref() else {
-            return self.findings.unfit(
-                &self.place(&key),
-                &path,
-                sort(value.get_ref()),
-                &allowed,
-                None,
-            );
+            return self.wrong_type(&place, &path, value.get_ref(), expected);
         };
         if tables.len() > many.most {
-            self.findings.unfit(
-                &self.place(&key),
-                &path,
-                &format!("{} of them", tables.len()),
-                &allowed,
-                None,
+            let message = message!(
+                "{0} tables; at most {1} [[{path}]] are allowed",
+                "共 {0} 个表；[[{path}]] 最多 {1} 个",
+                tables.len(),
+                many.most
             );
+            self.findings.problem(&place, &path, message);
         }
         for (index, table) in tables.iter().enumerate().take(many.most) {
             let (place, home) = (self.place(&table.span()), format!("{path}[{index}]"));
@@ -300,114 +240,43 @@ impl Walk<'_> {
                     self.contents.homes.push((home.clone(), place));
                     self.table(&home, many.table, keys);
                 }
-                other => self
-                    .findings
-                    .unfit(&place, &path, sort(other), &allowed, None),
+                other => self.wrong_type(&place, &path, other, expected.clone()),
             }
         }
-    }
-
-    fn convert(&self, value: &DeValue<'_>) -> ValueKind {
-        match value {
-            DeValue::String(text) => ValueKind::String(text.to_string()),
-            DeValue::Integer(number) => {
-                match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(number) => ValueKind::I64(number),
-                    Err(_) => ValueKind::Float(f64::INFINITY),
-                }
-            }
-            DeValue::Float(number) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-            DeValue::Boolean(flag) => ValueKind::Boolean(*flag),
-            DeValue::Datetime(time) => ValueKind::String(time.to_string()),
-            DeValue::Array(items) => ValueKind::Array(self.items(items)),
-            DeValue::Table(_) => ValueKind::Table(::config::Map::new()),
-        }
-    }
-
-    fn items(&self, items: &DeArray<'_>) -> Vec<Value> {
-        items
-            .iter()
-            .map(|item| {
-                Value::new(
-                    Some(&self.place(&item.span())),
-                    self.convert(item.get_ref()),
-                )
-            })
-            .collect()
     }
 }
 
-/// Characters of other keyboards and of word processors, and what is meant by them.
-const LOOKALIKES: [(char, &str); 17] = [
-    ('“', "\""),
-    ('”', "\""),
-    ('„', "\""),
-    ('‟', "\""),
-    ('«', "\""),
-    ('»', "\""),
-    ('「', "\""),
-    ('」', "\""),
-    ('＂', "\""),
-    ('‘', "'"),
-    ('’', "'"),
-    ('＇', "'"),
-    ('＝', "="),
-    ('［', "["),
-    ('］', "]"),
-    ('【', "["),
-    ('】', "]"),
-];
-
-/// The sort of a value, never the value itself.
-fn sort(value: &DeValue<'_>) -> &'static str {
+fn convert(value: &DeValue<'_>) -> Value {
     match value {
-        DeValue::String(_) => "text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Value::Float(f64::INFINITY), Value::Integer),
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Datetime(time) => Value::Text(time.to_string()),
+        DeValue::Array(items) => {
+            Value::List(items.iter().map(|item| convert(item.get_ref())).collect())
+        }
+        DeValue::Table(_) => Value::Table,
     }
 }
 
-/// A name from the file, without control characters and bounded.
+/// The type of a value in English and Chinese.
+const fn type_of(value: &DeValue<'_>) -> [&'static str; 2] {
+    match value {
+        DeValue::String(_) => ["text", "文本"],
+        DeValue::Integer(_) | DeValue::Float(_) => ["a number", "数字"],
+        DeValue::Boolean(_) => ["a boolean", "布尔值"],
+        DeValue::Datetime(_) => ["a time", "时间"],
+        DeValue::Array(_) => ["a list", "列表"],
+        DeValue::Table(_) => ["a table", "表"],
+    }
+}
+
+/// A name from the file, shortened and without control characters.
 fn short(name: &str) -> String {
     name.chars()
         .take(80)
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
-}
-
-/// The parser's words, turned into advice where they are terse. Words that we do not know could
-/// quote the line, which may hold a password.
-fn syntax_advice(message: &str) -> String {
-    const FIXED: [&str; 6] = [
-        "missing ",
-        "extra ",
-        "unclosed ",
-        "unexpected ",
-        "key with no value",
-        "invalid ",
-    ];
-    let said = message.split(", expected").next().unwrap_or_default();
-    match said {
-        "string values must be quoted" => {
-            "text needs quotes, as in host = \"smtp.example.com\"".to_owned()
-        }
-        "duplicate key" => "this key or table stands here a second time; keep one".to_owned(),
-        "unclosed table" | "unclosed array table" => {
-            "the closing bracket is missing, as in [smtp]".to_owned()
-        }
-        "invalid boolean" => "a boolean is written true or false, in small letters".to_owned(),
-        "invalid basic string" | "invalid literal string" => {
-            "the closing quote is missing, or a \\ needs to be written \\\\".to_owned()
-        }
-        _ if FIXED.iter().any(|start| said.starts_with(start))
-            && said.len() < 60
-            && said.is_ascii() =>
-        {
-            format!("not valid TOML: {said}")
-        }
-        _ => "not valid TOML".to_owned(),
-    }
 }

@@ -1,22 +1,21 @@
-//! Variables that container systems set for a service that is called like one of our prefixes.
+//! Recognizes variables that container platforms set for a service named like one of our prefixes.
 //!
-//! Kubernetes (and Docker's old links) give every container `JOBBELL_SERVICE_HOST`,
-//! `JOBBELL_PORT=tcp://10.0.0.9:8000`, `JOBBELL_PORT_8000_TCP_ADDR`, … for a service `jobbell`, and
-//! the same with `SMTP_` for a service `smtp`.
+//! Kubernetes (and Docker's legacy links) set `JOBBELL_SERVICE_HOST`,
+//! `JOBBELL_PORT=tcp://10.0.0.9:8000`, `JOBBELL_PORT_8000_TCP_ADDR`, … in every container for a
+//! service `jobbell`, and the same with `SMTP_` for a service `smtp`.
 
 use std::ffi::OsStr;
 
 const PREFIXES: [&str; 2] = ["JOBBELL_", "SMTP_"];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whether a variable is one of those.
+/// Whether a container platform set the variable.
 pub(super) fn is_link(name: &OsStr, value: &OsStr) -> bool {
     let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
     let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else {
         return false;
     };
-    // Ours have a double underscore behind the table's name; what begins with that is a setting,
-    // whatever its value.
+    // Our variables have a double underscore after the table's name.
     let has_protocol = PROTOCOLS.iter().any(|protocol| {
         value
             .to_ascii_uppercase()
@@ -26,7 +25,7 @@ pub(super) fn is_link(name: &OsStr, value: &OsStr) -> bool {
         && (has_protocol || is_service(rest) || is_port(rest) || is_docker_link(rest, &value))
 }
 
-/// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, also behind the rest of a service's name.
+/// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, also after the rest of a service's name.
 fn is_service(rest: &str) -> bool {
     let rest = rest
         .strip_prefix("SERVICE_")

@@ -1,37 +1,42 @@
-//! One configuration key: its table and name, the values it accepts, its aliases and its
-//! documentation. The keys themselves are listed in [`super::keys`].
+//! A configuration key: its table, name, allowed values and aliases. [`super::keys`] lists the keys.
 
+use super::message::{Message, message};
 use super::units::{show_bytes, show_span};
 
-/// The table of `[hooks.NAME]` tables; each has the same keys.
+/// The table of the `[hooks.NAME]` tables, which all have the same keys.
 pub(super) const HOOKS: &str = "hooks";
 
 /// The array of tables `[[server.token]]`.
 pub(super) const TOKENS: &str = "server.token";
 
+/// A description of allowed values in English and Chinese.
+pub(super) type Words = [&'static str; 2];
+
 /// The values that a key accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A boolean.
     Flag,
-    /// A whole number within bounds, both included.
+    /// A whole number within inclusive bounds.
     Whole(u64, u64),
-    /// A length of time within bounds, both included, in milliseconds.
+    /// A duration within inclusive bounds, in milliseconds.
     Span(u64, u64),
-    /// A size within bounds, both included, in bytes.
+    /// A size within inclusive bounds, in bytes.
     Bytes(u64, u64),
     /// A rate, such as `30/min`.
     Rate,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// Text; the words say which.
-    Text(&'static str),
-    /// An address or a list of them; shown masked in problems. The words say which.
-    Address(&'static str),
-    /// An address that may carry login data.
-    Url(&'static str),
-    /// A list of texts, also written with commas.
-    List(&'static str),
+    /// One line of text with at most this many characters.
+    Line(usize),
+    /// Text as described.
+    Text(Words),
+    /// An address or a list of addresses as described; masked in problems.
+    Address(Words),
+    /// A URL that may contain credentials; masked.
+    Url(Words),
+    /// A list of texts as described, also separated by commas.
+    List(Words),
     /// A text that is never shown.
     Secret,
     /// A list of texts that are never shown.
@@ -40,67 +45,94 @@ pub enum Kind {
 
 impl Kind {
     /// Whether the value must never be shown.
-    pub const fn is_secret(self) -> bool {
+    pub(super) const fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::Secrets)
     }
 
-    /// Whether an array may stand there.
+    /// Whether an array is allowed.
     pub(super) const fn takes_list(self) -> bool {
         matches!(self, Self::List(_) | Self::Secrets | Self::Address(_))
     }
 
     /// Whether single entries can be set (`JOBBELL_SERVER__TOKENS__0`).
-    pub const fn is_list(self) -> bool {
+    pub(super) const fn is_list(self) -> bool {
         matches!(self, Self::List(_) | Self::Secrets)
     }
 
     /// Describes the allowed values.
-    pub fn allowed(self) -> String {
+    pub(super) fn expected(self) -> Message {
         match self {
-            Self::Flag => "true, false, 1, 0, yes, no, on or off".to_owned(),
-            Self::Whole(least, most) => format!("a number from {least} to {most}"),
-            Self::Span(least, most) => {
-                format!("a time from {} to {}, written as \"500ms\", \"30s\", \"15m\", \"2h\" or \"2d\"", show_span(least), show_span(most))
+            Self::Flag => [
+                "true, false, 1, 0, yes, no, on or off",
+                "true、false、1、0、yes、no、on 或 off",
+            ]
+            .into(),
+            Self::Whole(least, most) => message!(
+                "a number from {least} to {most}",
+                "{least} 到 {most} 之间的整数"
+            ),
+            Self::Span(least, most) => message!(
+                "a time from {0} to {1}, written as \"500ms\", \"30s\", \"15m\", \"2h\" or \"2d\"",
+                "{0} 到 {1} 之间的时长，写作 \"500ms\"、\"30s\"、\"15m\"、\"2h\" 或 \"2d\"",
+                show_span(least),
+                show_span(most)
+            ),
+            Self::Bytes(least, most) => message!(
+                "a size from {0} to {1}, written as \"512KiB\", \"1MiB\" or \"2MB\"",
+                "{0} 到 {1} 之间的大小，写作 \"512KiB\"、\"1MiB\" 或 \"2MB\"",
+                show_bytes(least),
+                show_bytes(most)
+            ),
+            Self::Rate => [
+                "a rate such as \"30/min\": N/s, N/min, N/h or N/day, with N from 1 to 1000000",
+                "频率，如 \"30/min\"：N/s、N/min、N/h 或 N/day，N 为 1 到 1000000",
+            ]
+            .into(),
+            Self::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                let (en, zh) = (words.join(", "), words.join("、"));
+                (format!("one of {en}"), format!("{zh} 之一")).into()
             }
-            Self::Bytes(least, most) => format!("a size from {} to {}, written as \"512KiB\", \"1MiB\" or \"2MB\"", show_bytes(least), show_bytes(most)),
-            Self::Rate => "a rate as \"30/min\": N/s, N/min, N/h or N/day, with N from 1 to 1000000".to_owned(),
-            Self::Choice(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "),
-            Self::Text(words) | Self::Address(words) | Self::Url(words) | Self::List(words) => words.to_owned(),
-            Self::Secret => "text in quotes, without line breaks".to_owned(),
-            Self::Secrets => "a list of texts in quotes, each of visible ASCII characters without blanks or commas".to_owned(),
+            Self::Line(most) => message!(
+                "text of at most {most} characters, without line breaks",
+                "最多 {most} 个字符的文本，不含换行"
+            ),
+            Self::Text(words) | Self::Address(words) | Self::Url(words) | Self::List(words) => {
+                words.into()
+            }
+            Self::Secret => [
+                "text in quotes, without line breaks",
+                "用引号括起的文本，不含换行",
+            ]
+            .into(),
+            Self::Secrets => [
+                "a list of texts in quotes, each of visible ASCII characters without spaces or commas",
+                "用引号括起的文本列表，每项为可见 ASCII 字符，不含空格或逗号",
+            ]
+            .into(),
         }
     }
 }
 
-/// One key of the configuration.
+/// A key of the configuration.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub(super) struct Key {
     /// Its table.
     pub table: &'static str,
-    /// Its name there.
+    /// Its name in the table.
     pub name: &'static str,
-    /// The values it accepts.
+    /// The allowed values.
     pub kind: Kind,
-    /// Whether each `[[smtp.backup]]` has it too.
+    /// Whether each `[[smtp.backup]]` has the key, too.
     pub per_server: bool,
-    /// Other paths that mean the same in the file (`smtp.server`).
+    /// Other paths with the same meaning in the file (`smtp.server`).
     pub aliases: &'static [&'static str],
-    /// Variables beside those that follow from the names (`EMAILS_FROM_EMAIL`).
+    /// Variables besides those derived from the names (`EMAILS_FROM_EMAIL`).
     pub variables: &'static [&'static str],
-    /// Documentation in English.
-    pub en: &'static str,
-    /// Documentation in Chinese.
-    pub zh: &'static str,
 }
 
 impl Key {
-    pub(super) const fn new(
-        table: &'static str,
-        name: &'static str,
-        kind: Kind,
-        en: &'static str,
-        zh: &'static str,
-    ) -> Self {
+    pub(super) const fn new(table: &'static str, name: &'static str, kind: Kind) -> Self {
         Self {
             table,
             name,
@@ -108,20 +140,13 @@ impl Key {
             per_server: false,
             aliases: &[],
             variables: &[],
-            en,
-            zh,
         }
     }
 
-    pub(super) const fn server(
-        name: &'static str,
-        kind: Kind,
-        en: &'static str,
-        zh: &'static str,
-    ) -> Self {
+    pub(super) const fn server(name: &'static str, kind: Kind) -> Self {
         Self {
             per_server: true,
-            ..Self::new("smtp", name, kind, en, zh)
+            ..Self::new("smtp", name, kind)
         }
     }
 
@@ -133,9 +158,8 @@ impl Key {
         Self { variables, ..self }
     }
 
-    /// The full name, as `smtp.host`; of a hook's key `hooks.NAME.kind`, of a token's key
-    /// `server.token.name`.
-    pub fn path(&self) -> String {
+    /// The full name, such as `smtp.host`, `hooks.NAME.kind` or `server.token.name`.
+    pub(super) fn path(&self) -> String {
         let name = if self.table == HOOKS { ".NAME" } else { "" };
         format!("{}{name}.{}", self.table, self.name)
     }

@@ -1,16 +1,17 @@
-//! The `[server]` table: where the HTTP server listens, and who may speak to it.
+//! The `[server]` table: the HTTP server and access to it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Component, Path};
 
 use super::Sources;
-use super::credentials;
-use super::values::Values;
+use super::message::{Message, message};
+use super::values::{Refusal, Values};
+use super::{credentials, files};
 use crate::http::host::Host;
 use crate::http::{Listen, Proxy, Settings};
 use crate::secret::Secret;
 
-/// The most entries of `server.hosts`.
+/// Maximum entries of `server.hosts`.
 const MAX_HOSTS: usize = 100;
 
 /// Reads the table.
@@ -29,55 +30,49 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
     if let (Some(Listen::Tcp(address)), false) = (&listen, guarded)
         && !address.ip().to_canonical().is_loopback()
     {
-        let place = values.origin("server.listen");
-        let advice = "set server.tokens, server.tokens_file or [[server.token]], listen on 127.0.0.1, or write allow_anonymous = true";
-        let message = format!(
-            "{address} can be reached from other machines, and no tokens are set; {advice}"
+        values.problem(
+            "server.listen",
+            message!(
+                "{address} can be reached from other machines, but no tokens are set; set server.tokens, server.tokens_file or [[server.token]], \
+                 listen on 127.0.0.1, or write allow_anonymous = true",
+                "其他机器可以访问 {address}，但没有设置令牌；请设置 server.tokens、server.tokens_file 或 [[server.token]]，或监听 127.0.0.1，\
+                 或写明 allow_anonymous = true"
+            ),
         );
-        values.findings.problem(&place, "server.listen", message);
     }
-    let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-    let threads = if values.has("server.threads") {
-        values
-            .whole("server.threads")
-            .and_then(|number| usize::try_from(number).ok())
-    } else {
-        None
-    };
-    let (hosts, public_url) = (
-        hosts(values),
-        values.parsed("server.public_url", public_url),
-    );
     let (body_budget, max_body) = bodies(values);
-    let trusted_proxies = trusted_proxies(values);
-    let listen = listen.unwrap_or(nowhere);
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     Settings {
-        listen,
+        listen: listen.unwrap_or(Listen::Tcp(nowhere)),
         tokens,
         named_tokens,
-        hosts,
-        public_url,
+        hosts: values.entries("server.hosts", MAX_HOSTS, host),
+        public_url: values.parsed("server.public_url", public_url),
         allow_anonymous,
         max_body,
         body_budget,
-        trusted_proxies,
-        threads,
+        trusted_proxies: trusted_proxies(values),
+        threads: values.whole("server.threads"),
     }
 }
 
-/// The budget for all bodies, and the largest one.
+/// The limit for all bodies together, and for one.
 fn bodies(values: &mut Values) -> (usize, usize) {
-    let (budget, most) = (
-        values.bytes("server.body_budget"),
-        values.bytes("server.max_body"),
-    );
+    let mut read = |path| values.bytes(path).unwrap_or_default();
+    let (budget, most) = (read("server.body_budget"), read("server.max_body"));
     if most > budget {
-        let path = if values.by_hand("server.max_body") {
+        let path = if values.is_set("server.max_body") {
             "server.max_body"
         } else {
             "server.body_budget"
         };
-        values.problem(path, "server.max_body is larger than server.body_budget, the room for all bodies together; raise the one or lower the other");
+        values.problem(
+            path,
+            [
+                "server.max_body is larger than server.body_budget, the limit for all bodies together; raise one or lower the other",
+                "server.max_body 大于 server.body_budget（所有请求正文合计的上限）；请调整其中之一",
+            ],
+        );
     }
     (budget, most)
 }
@@ -91,7 +86,7 @@ fn trusted_proxies(values: &mut Values) -> Vec<Proxy> {
     proxies
 }
 
-fn listen(text: &str) -> Result<Listen, Option<String>> {
+fn listen(text: &str) -> Result<Listen, Refusal> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = Path::new(path.strip_prefix("//").unwrap_or(path));
         let good = path.is_absolute()
@@ -100,9 +95,11 @@ fn listen(text: &str) -> Result<Listen, Option<String>> {
         return if good {
             Ok(Listen::Unix(path.to_owned()))
         } else {
-            Err(Some(
-                "a socket's path is absolute and has at most 107 bytes".to_owned(),
-            ))
+            let message = [
+                "the path of a socket must be absolute and have at most 107 bytes",
+                "套接字路径须为绝对路径，最长 107 字节",
+            ];
+            Err(Some(message.into()))
         };
     }
     let numeric = match text.strip_prefix("localhost:") {
@@ -113,36 +110,23 @@ fn listen(text: &str) -> Result<Listen, Option<String>> {
         .parse()
         .map(Listen::Tcp)
         .map_err(|_| match text.parse::<IpAddr>() {
-            Ok(_) => Some("the port is missing".to_owned()),
+            Ok(_) => Some(["the port is missing", "缺少端口"].into()),
             Err(_) => None,
         })
 }
 
-/// Names without port: the same daemon may be asked at several ports.
-fn hosts(values: &mut Values) -> Vec<Host> {
-    const PATH: &str = "server.hosts";
-    let entries = values.list(PATH);
-    if entries.len() > MAX_HOSTS {
-        values.refuse(PATH, None);
-        return Vec::new();
-    }
-    let mut hosts = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
-        match Host::parse(entry) {
-            Some(host) => hosts.push(host),
-            None => values.refuse(
-                PATH,
-                Some(format!(
-                    "entry {} is no name or address; leave out scheme, port and wildcards",
-                    index + 1
-                )),
-            ),
-        }
-    }
-    hosts
+/// A host without port, because the daemon may be reachable on several ports.
+fn host(text: &str) -> Result<Host, Message> {
+    Host::parse(text).ok_or_else(|| {
+        let message = [
+            "not a host name or address; omit scheme, port and wildcards",
+            "不是主机名或地址；请去掉协议、端口和通配符",
+        ];
+        message.into()
+    })
 }
 
-fn public_url(text: &str) -> Result<url::Url, Option<String>> {
+fn public_url(text: &str) -> Result<url::Url, Refusal> {
     let url = url::Url::parse(text).map_err(|_| None)?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
@@ -153,7 +137,7 @@ fn public_url(text: &str) -> Result<url::Url, Option<String>> {
 
 fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
     let (path, list): (_, Vec<String>) = if values.has("server.tokens_file") {
-        let Some(text) = credentials::secret_file(values, sources, "server.tokens_file") else {
+        let Some(text) = files::secret_file(values, sources, "server.tokens_file") else {
             return Vec::new();
         };
         let lines = text
@@ -167,11 +151,14 @@ fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
     if list.is_empty() && values.has(path) {
         values.problem(
             path,
-            "there is no token in it; without one, everybody could post and read",
+            [
+                "there is no token in it; without one, everybody could post and read",
+                "其中没有令牌；没有令牌时任何人都能提交和读取",
+            ],
         );
     }
     for (index, token) in list.iter().enumerate() {
-        super::tokens::check_token(values, path, &format!("token {}", index + 1), token);
+        super::tokens::check_token(values, path, Some(index + 1), token);
     }
     list.into_iter().map(Secret::new).collect()
 }

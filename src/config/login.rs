@@ -1,14 +1,15 @@
-//! How a server is logged in to: a password, or OAuth tokens.
+//! The login at a mail server: a password, or an OAuth token.
 
 use super::Sources;
-use super::credentials::{self, is_placeholder};
+use super::credentials::{self, PLACEHOLDER, is_placeholder};
+use super::message::{Message, message};
 use super::values::Values;
 use crate::transport::http;
 use crate::transport::oauth::{self, Grant};
 use crate::transport::providers::{AuthKind, Provider, User};
 use crate::transport::smtp::{Credentials, Login};
 
-/// The keys that only `auth = "xoauth2"` uses.
+/// Keys that only `auth = "xoauth2"` uses.
 const OAUTH_KEYS: [&str; 7] = [
     "oauth_token_url",
     "oauth_client_id",
@@ -19,7 +20,7 @@ const OAUTH_KEYS: [&str; 7] = [
     "oauth_scope",
 ];
 
-/// The login of a server, when one is configured.
+/// The login at a server, if one is configured.
 pub(super) fn read(
     values: &mut Values,
     sources: &Sources,
@@ -28,26 +29,34 @@ pub(super) fn read(
     needed: bool,
 ) -> Option<Login> {
     let username = username(values, home);
-    fitting_name(values, home, preset, username.as_deref());
+    check_username(values, home, preset, username.as_deref());
     let oauth = Oauth::read(values, sources, home, preset);
-    if by_token(values, home, preset) {
+    if uses_token(values, home, preset) {
         return oauth.login(values, home, username);
     }
-    let wanted = preset
+    let login_needed = preset
         .filter(|preset| needed && preset.user != User::Anything && !sources.can_ask_password);
-    let password =
-        credentials::password(values, sources, home, username.is_some(), wanted.is_some());
-    if let Some(preset) = wanted {
-        complete(values, home, preset);
+    let password = credentials::password(
+        values,
+        sources,
+        home,
+        username.is_some(),
+        login_needed.is_some(),
+    );
+    if let Some(preset) = login_needed {
+        require_login(values, home, preset);
     }
-    let idle = OAUTH_KEYS
+    let unused = OAUTH_KEYS
         .iter()
         .map(|name| format!("{home}.{name}"))
-        .find(|key| values.by_hand(key));
-    if let Some(key) = idle {
+        .find(|key| values.is_set(key));
+    if let Some(key) = unused {
         values.warn(
             &key,
-            format!("this has no effect without {home}.auth = \"xoauth2\""),
+            message!(
+                "has no effect without {home}.auth = \"xoauth2\"",
+                "没有设置 {home}.auth = \"xoauth2\"，因此不起作用"
+            ),
         );
     }
     Some(Login::Password(Credentials {
@@ -59,102 +68,96 @@ pub(super) fn read(
 /// The login name.
 fn username(values: &mut Values, home: &str) -> Option<String> {
     let path = format!("{home}.username");
-    let name = values.line(&path, 320)?;
+    let name = values.line(&path)?;
     if is_placeholder(&name) {
-        values.warn(&path, "this looks like the placeholder of a sample configuration; the mail server will refuse it");
+        values.warn(&path, PLACEHOLDER);
     }
     Some(name)
 }
 
-/// A service that takes no mail without a login gets one.
-fn complete(values: &mut Values, home: &str, preset: &Provider) {
+/// Reports a missing login for a service that requires one.
+fn require_login(values: &mut Values, home: &str, preset: &Provider) {
     let has = |name: &str| values.has(&format!("{home}.{name}"));
-    let missing = match (has("username"), has("password") || has("password_file")) {
-        _ if !values.complete() => return,
+    let (key, missing) = match (has("username"), has("password") || has("password_file")) {
         (true, true) => return,
-        (true, false) => "password",
-        (false, true) => "username",
-        (false, false) => "username and password",
+        (true, false) => ("password", "password"),
+        (false, true) => ("username", "username"),
+        (false, false) => ("password", "username and password"),
     };
-    let place = values.origin(&format!("{home}.provider"));
-    let key = format!(
-        "{home}.{}",
-        if missing == "username" {
-            "username"
-        } else {
-            "password"
-        }
-    );
-    let message = format!(
-        "{0} always asks for a login, and there is no {missing}; `jobbell providers {0}` says how to get it / {0} 必须登录，但没有设置 {missing}；运行 `jobbell providers {0}` 查看获取方法",
-        preset.name
-    );
-    values.findings.problem(&place, &key, message);
+    if values.complete() {
+        let place = values.origin(&format!("{home}.provider"));
+        let message = message!(
+            "{0} requires a login; set {missing} (`jobbell providers {0}` explains how to get them)",
+            "{0} 必须登录；请设置 {missing}（获取方法见 `jobbell providers {0}`）",
+            preset.name
+        );
+        values
+            .findings
+            .problem(&place, &format!("{home}.{key}"), message);
+    }
 }
 
-/// Whether OAuth is wanted: as `auth` says, else where the service takes nothing else.
-fn by_token(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool {
+/// Whether to log in with an OAuth token: if `auth` says so, or if the service accepts nothing else.
+fn uses_token(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool {
     let key = format!("{home}.auth");
-    let only_tokens = preset
-        .filter(|preset| preset.offers(AuthKind::Xoauth2) && !preset.offers(AuthKind::Password));
-    let said = values.choice(&key);
-    if let (Some("password"), Some(preset)) = (said, only_tokens) {
-        let message = format!(
-            "{} refuses passwords; take auth = \"xoauth2\" (`jobbell providers {}` says how)",
-            preset.name, preset.name
-        );
-        values.warn(&key, message);
-    }
-    if let (Some("xoauth2"), Some(preset)) = (
-        said,
-        preset.filter(|preset| !preset.offers(AuthKind::Xoauth2)),
-    ) {
-        values.warn(
-            &key,
-            format!(
-                "{} is not known to take OAuth2 logins; `jobbell providers {}` says what it wants",
-                preset.name, preset.name
-            ),
-        );
-    }
-    match (said, only_tokens) {
-        (Some(word), _) => word == "xoauth2",
-        (None, Some(preset)) if !values.has(&key) => {
-            values.supply(&key, &format!("provider \"{}\"", preset.name), "xoauth2");
-            true
+    let auth = values.choice(&key);
+    let Some(preset) = preset else {
+        return auth == Some("xoauth2");
+    };
+    let name = preset.name;
+    let tokens = preset.offers(AuthKind::Xoauth2);
+    let only_tokens = tokens && !preset.offers(AuthKind::Password);
+    match auth {
+        Some("password") if only_tokens => {
+            let message = message!(
+                "{name} refuses passwords; set auth = \"xoauth2\" (`jobbell providers {name}` explains how)",
+                "{name} 不接受密码；请设置 auth = \"xoauth2\"（方法见 `jobbell providers {name}`）"
+            );
+            values.warn(&key, message);
         }
-        (None, _) => false,
+        Some("xoauth2") if !tokens => {
+            let message = message!(
+                "{name} is not known to accept OAuth2 logins; see `jobbell providers {name}`",
+                "{name} 可能不接受 OAuth2 登录；参见 `jobbell providers {name}`"
+            );
+            values.warn(&key, message);
+        }
+        None if only_tokens && !values.has(&key) => {
+            values.supply(&key, &format!("provider \"{name}\""), "xoauth2");
+            return true;
+        }
+        _ => {}
     }
+    auth == Some("xoauth2")
 }
 
-fn fitting_name(
+/// Warns about a login name that the service will probably refuse.
+fn check_username(
     values: &mut Values,
     home: &str,
     preset: Option<&Provider>,
     username: Option<&str>,
 ) {
-    let (Some(preset), Some(username)) = (preset, username) else {
+    let Some((preset, _)) = preset
+        .zip(username)
+        .filter(|(preset, username)| !preset.user.fits(username))
+    else {
         return;
     };
-    if preset.user.fits(username) {
-        return;
-    }
-    let wanted = match preset.user {
-        User::Address => "the full mail address".to_owned(),
-        User::Word(word) => format!("the word \"{word}\""),
-        User::Issued | User::Anything => "the name that it gives out".to_owned(),
+    let wanted: Message = match preset.user {
+        User::Address => ["the full address", "完整的邮箱地址"].into(),
+        User::Word(word) => message!("the word \"{word}\"", "固定的 \"{word}\""),
+        User::Issued | User::Anything => ["the name that it issued", "该服务分配的名称"].into(),
     };
-    let key = format!("{home}.username");
-    values.warn(
-        &key,
-        format!(
-            "{} wants {wanted} as the login name; this one will probably be refused",
-            preset.name
-        ),
+    let name = preset.name;
+    let wanted = wanted.after(
+        &format!("{name} will probably refuse this login name; it expects "),
+        &format!("{name} 可能会拒绝该登录名；应为"),
     );
+    values.warn(&format!("{home}.username"), wanted);
 }
 
-/// What the `oauth_*` keys say.
+/// The `oauth_*` keys.
 struct Oauth {
     token_url: Option<String>,
     settings: oauth::Settings,
@@ -178,12 +181,12 @@ impl Oauth {
         let token_url = values.parsed(&key("oauth_token_url"), |text| {
             http::endpoint(text)
                 .map(String::from)
-                .map_err(|error| Some(error.to_string()))
+                .map_err(|error| Some(Message::from(error.to_string())))
         });
-        let client_id = values.line(&key("oauth_client_id"), 500);
+        let client_id = values.line(&key("oauth_client_id"));
         let client_secret = credentials::secret(values, sources, home, "oauth_client_secret");
         let refresh_token = credentials::secret(values, sources, home, "oauth_refresh_token");
-        let scope = values.line(&key("oauth_scope"), 2_000);
+        let scope = values.line(&key("oauth_scope"));
         let for_an_application = scope
             .as_deref()
             .is_some_and(|scope| scope.ends_with("/.default"));
@@ -211,32 +214,39 @@ impl Oauth {
         }
     }
 
-    /// The login by token, or what is missing for it.
+    /// The login with a token; reports missing keys.
     fn login(self, values: &mut Values, home: &str, username: Option<String>) -> Option<Login> {
         let auth = format!("{home}.auth");
         let place = values.origin(&auth);
-        let advice = "`jobbell providers NAME` says step by step how to get it";
-        let mut missing = |name: &str, what: &str| {
+        let mut missing = |name: &str, [en, zh]: [&str; 2]| {
             let key = format!("{home}.{name}");
             if !values.has(&key) && values.complete() {
-                values.findings.problem(
-                    &place,
-                    &key,
-                    format!("auth = \"xoauth2\" needs {key}, {what}; {advice}"),
+                let message = message!(
+                    "auth = \"xoauth2\" needs {key}, {en}; `jobbell providers NAME` explains each step",
+                    "auth = \"xoauth2\" 需要 {key}（{zh}）；步骤见 `jobbell providers 名称`"
                 );
+                values.findings.problem(&place, &key, message);
             }
         };
         if username.is_none() {
-            missing("username", "the mailbox to send from");
+            missing("username", ["the mailbox to send from", "发信邮箱"]);
         }
         if !self.complete {
-            missing("oauth_client_id", "the id of the registered application");
+            let what = ["the ID of the registered application", "注册应用的 ID"];
+            missing("oauth_client_id", what);
         } else if self.token_url.is_none() {
-            missing("oauth_token_url", "the address where tokens are given out");
+            let what = ["the URL that issues tokens", "颁发令牌的网址"];
+            missing("oauth_token_url", what);
         }
         for name in ["password", "password_file"].map(|name| format!("{home}.{name}")) {
-            if values.by_hand(&name) {
-                values.warn(&name, "with auth = \"xoauth2\" the password is not used");
+            if values.is_set(&name) {
+                values.warn(
+                    &name,
+                    [
+                        "has no effect with auth = \"xoauth2\"",
+                        "auth = \"xoauth2\" 时不起作用",
+                    ],
+                );
             }
         }
         let source = oauth::Settings {

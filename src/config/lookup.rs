@@ -1,26 +1,26 @@
-//! Finds keys by the paths and names that a configuration uses.
+//! Finds keys by path and by the names used in a configuration.
 
 use super::key::{HOOKS, Key, TOKENS};
 use super::keys::KEYS;
 
-/// `use_ssl = true` and `use_tls = true` say a value of `tls`; `false` says nothing.
+/// `use_ssl = true` and `use_tls = true` set a value of `tls`; `false` has no effect.
 pub(super) const SWITCHES: [(&str, &str); 2] = [("use_ssl", "implicit"), ("use_tls", "starttls")];
 
-/// The most `[[smtp.backup]]` tables, and the most entries that a list can be given one by one.
+/// Maximum number of `[[smtp.backup]]` tables, and of list entries that can be set individually.
 pub(super) const MAX_INDEX: usize = 32;
 
-/// An array of tables: each has the keys of one table of the registry.
+/// An array of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Many {
-    /// The table around it, and its name there.
+    /// The table that contains it, and its name in that table.
     pub(super) home: (&'static str, &'static str),
-    /// The table of the registry whose keys each has.
+    /// The table of the registry that lists the keys of each element.
     pub(super) table: &'static str,
-    /// The most of them.
+    /// Maximum number of elements.
     pub(super) most: usize,
 }
 
-/// Every array of tables.
+/// All arrays of tables.
 pub(super) const MANY: [Many; 2] = [
     Many {
         home: ("smtp", "backup"),
@@ -34,11 +34,11 @@ pub(super) const MANY: [Many; 2] = [
     },
 ];
 
-/// The most `[hooks.NAME]` tables.
+/// Maximum number of `[hooks.NAME]` tables.
 pub(super) const MAX_HOOKS: usize = 64;
 
-/// Whether a hook may be called so: a part of a URL, a metrics label, the beginning of an event's
-/// id, and with `_` for `-` part of a variable.
+/// Whether a hook's name is valid. It is used in a URL, as a metrics label, as the start of event
+/// IDs, and, with `_` for `-`, in a variable.
 pub(super) fn is_hook_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     (1..=32).contains(&name.len())
@@ -46,7 +46,7 @@ pub(super) fn is_hook_name(name: &str) -> bool {
         && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// Whether a hook's table has a table of this name in it.
+/// Whether a hook has a sub-table of this name.
 pub(super) fn is_hook_part(name: &str) -> bool {
     KEYS.iter().any(|key| {
         key.table == HOOKS
@@ -57,18 +57,28 @@ pub(super) fn is_hook_part(name: &str) -> bool {
     })
 }
 
-/// How a written path is to be read.
+/// The meaning of a path in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It is the key's own name.
+    /// The canonical path of a key.
     Key(String),
-    /// It is another name of this key.
+    /// An alias of this key.
     Alias(String),
-    /// When true, it says this value of this key.
+    /// A boolean that, if true, sets this key to this value.
     Switch(String, &'static str),
 }
 
-/// Splits `smtp.backup[1].host` into its server and `smtp.host`; any other path has no server part.
+impl Meaning {
+    /// The canonical path of the key.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Key(path) | Self::Alias(path) | Self::Switch(path, _) => path,
+        }
+    }
+}
+
+/// Splits `smtp.backup[1].host` into `smtp.backup[1].` and `smtp.host`; for any other path the first
+/// part is empty.
 pub(super) fn split_server(path: &str) -> (&str, String) {
     match path
         .strip_prefix("smtp.backup[")
@@ -82,22 +92,21 @@ pub(super) fn split_server(path: &str) -> (&str, String) {
     }
 }
 
-/// Splits `hooks.fal.secret` into the hook's name and `secret`.
+/// Splits `hooks.fal.secret` into `fal` and `secret`.
 pub(super) fn split_hook(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("hooks.")?
         .split_once('.')
         .filter(|(name, _)| is_hook_name(name))
 }
 
-/// The name of the key in `server.token[1].name`.
+/// The last part of `server.token[1].name`.
 pub(super) fn token_key(path: &str) -> Option<&str> {
     path.strip_prefix("server.token[")?
         .split_once("].")
         .map(|(_, leaf)| leaf)
 }
 
-/// The key that a canonical path names, entries of backups, of hooks, of tokens and of lists
-/// included.
+/// The key of a canonical path, including those of backups, hooks, tokens and list entries.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
     let (server, plain) = split_server(path);
     let (table, leaf) = match (split_hook(path), token_key(path)) {
@@ -119,7 +128,7 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(known)
 }
 
-/// Resolves a path from a configuration; `None` if it is unknown.
+/// The meaning of a path; `None` if it is unknown.
 pub(super) fn meaning(path: &str) -> Option<Meaning> {
     if find(path).is_some() {
         return Some(Meaning::Key(path.to_owned()));
@@ -142,12 +151,12 @@ pub(super) fn meaning(path: &str) -> Option<Meaning> {
     }))
 }
 
-/// Whether there is such a table.
+/// Whether a top-level table exists.
 pub(super) fn is_table(name: &str) -> bool {
     name != TOKENS && KEYS.iter().any(|key| key.table == name)
 }
 
-/// The tables of one bracket, each once, in the order of the reference.
+/// The top-level tables, in the order of the reference file.
 pub(super) fn tables() -> Vec<&'static str> {
     let mut tables: Vec<_> = KEYS
         .iter()
@@ -158,7 +167,7 @@ pub(super) fn tables() -> Vec<&'static str> {
     tables
 }
 
-/// The names understood in a table, each with the path that it means.
+/// All names in a table, including aliases, with the path of their key.
 pub(super) fn names_in(table: &str) -> Vec<(&'static str, String)> {
     let own = KEYS
         .iter()

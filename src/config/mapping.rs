@@ -1,88 +1,93 @@
-//! `[hooks.NAME.map]` and `[hooks.NAME.status_words]`: how a generic hook reads its payloads.
+//! `[hooks.NAME.map]` and `[hooks.NAME.status_words]`: how a generic hook reads payloads.
 
-use super::values::Values;
+use super::message::{Message, message};
+use super::values::{Refusal, Values};
 use crate::intake::hooks::mapping::{FIELDS, Mapping, Place, Verdict};
 
-/// Reads the mapping of the hook at `home`; `wanted` says whether its kind has one.
-pub(super) fn read(values: &mut Values, home: &str, wanted: bool) -> Mapping {
+/// Reads the mapping of the hook at `home`. Reports its keys unless the hook is generic.
+pub(super) fn read(values: &mut Values, home: &str, is_generic: bool) -> Mapping {
+    if !is_generic {
+        refuse_all(values, home);
+    }
     let mut mapping = Mapping::default();
     for (field, _) in FIELDS {
         let path = format!("{home}.map.{field}");
         if values.has(&path) {
-            mapping.places.insert(field, places(values, &path));
-            allow(values, home, &path, wanted);
+            mapping.places.insert(field, locations(values, &path));
         }
     }
     for (name, verdict, _) in Verdict::NAMED {
         let path = format!("{home}.status_words.{name}");
-        if values.has(&path) {
-            allow(values, home, &path, wanted);
-            for word in values.list(&path) {
-                add(values, &mut mapping, &path, &word, *verdict);
-            }
+        for word in values.list(&path) {
+            add(values, &mut mapping, &path, &word, *verdict);
         }
     }
-    let challenge = format!("{home}.challenge");
-    if values.has(&challenge) {
-        allow(values, home, &challenge, wanted);
-        mapping.challenge = values.parsed(&challenge, pointer);
-    }
-    let missing = format!("{home}.status_words.missing");
-    if values.has(&missing) {
-        allow(values, home, &missing, wanted);
-        let name = values.choice(&missing);
-        mapping.missing = Verdict::NAMED
-            .iter()
-            .find(|(known, ..)| name == Some(known))
-            .map(|(_, verdict, _)| *verdict);
-    }
+    mapping.challenge = values.parsed(&format!("{home}.challenge"), pointer);
+    let missing = values.choice(&format!("{home}.status_words.missing"));
+    mapping.missing = Verdict::NAMED
+        .iter()
+        .find(|(known, ..)| missing == Some(known))
+        .map(|(_, verdict, _)| *verdict);
     mapping
 }
 
-/// A JSON pointer; a fixed text would be no question.
-fn pointer(text: &str) -> Result<String, Option<String>> {
-    match Place::parse(text).map_err(Some)? {
+/// Reports every key of a mapping.
+fn refuse_all(values: &mut Values, home: &str) {
+    let keys: Vec<String> = values
+        .paths()
+        .filter(|path| {
+            let key = path.strip_prefix(home).unwrap_or_default();
+            key.starts_with(".map.") || key.starts_with(".status_words.") || key == ".challenge"
+        })
+        .map(str::to_owned)
+        .collect();
+    for key in keys {
+        let message = message!(
+            "only generic hooks have a mapping; set kind = \"generic\" in [{home}], or remove this key",
+            "只有 generic 类型才有字段映射；请在 [{home}] 中设置 kind = \"generic\"，或删去该键"
+        );
+        values.problem(&key, message);
+    }
+}
+
+/// Parses a JSON pointer.
+fn pointer(text: &str) -> Result<String, Refusal> {
+    match Place::parse(text).map_err(|why| Some(why.into()))? {
         Place::Pointer(pointer) => Ok(pointer),
-        Place::Fixed(_) => Err(Some(
-            "write where the challenge stands, as \"/challenge\"".to_owned(),
-        )),
+        Place::Fixed(_) => Err(Some(Message::from([
+            "a fixed text is not allowed here",
+            "此处不能是固定文本",
+        ]))),
     }
 }
 
-fn allow(values: &mut Values, home: &str, path: &str, wanted: bool) {
-    if !wanted {
-        values.problem(path, format!("only a generic hook has a mapping; write kind = \"generic\" in [{home}], or leave this out"));
-    }
-}
-
-fn places(values: &mut Values, path: &str) -> Vec<Place> {
-    let mut places = Vec::new();
-    for text in values.places(path) {
+fn locations(values: &mut Values, path: &str) -> Vec<Place> {
+    let mut locations = Vec::new();
+    for text in values.locations(path) {
         match Place::parse(&text) {
-            Ok(place) => places.push(place),
-            Err(why) => values.refuse(path, Some(why)),
+            Ok(location) => locations.push(location),
+            Err(why) => values.refuse(path, Some(why.into())),
         }
     }
-    places
+    locations
 }
 
-/// A word means one thing.
+/// Adds a status word. Reports a word with two meanings.
 fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdict: Verdict) {
     let word = word.trim().to_lowercase();
-    match mapping
+    let known = mapping
         .status_words
         .iter()
-        .find(|(known, _)| *known == word)
-    {
-        Some((_, other)) if *other != verdict => {
-            values.problem(
-                path,
-                format!(
-                    "\"{word}\" is among the words of {} too; a word means one thing",
-                    other.as_str()
-                ),
-            );
-        }
+        .find(|(known, _)| *known == word);
+    match known {
+        Some((_, other)) if *other != verdict => values.problem(
+            path,
+            message!(
+                "\"{word}\" is also listed under {0}; a word has one meaning",
+                "\"{word}\" 也列在 {0} 中；一个词只能有一种含义",
+                other.as_str()
+            ),
+        ),
         Some(_) => {}
         None => mapping.status_words.push((word, verdict)),
     }

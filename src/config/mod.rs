@@ -1,15 +1,16 @@
-//! The configuration: read from all its sources at once, or refused with everything that is wrong
-//! with it.
+//! The configuration: read from all sources, with a report of all problems.
 //!
 //! ```text
 //! config.toml (compiled in) < file < environment < command line
-//!        each: read (place of every value) → settle (aliases, contradictions) → a layer of canonical keys
-//!        the layers, laid over each other by the `config` crate → typed reads, key by key → the Settings of every stage
+//!        each: read (every value with its place) → settle (aliases, contradictions) → a layer of canonical keys
+//!        layers → merged values → typed reads, key by key → the settings of every module
 //! ```
 //!
-//! One table, [`KEYS`], says which keys there are, and everything follows from it: variables,
-//! aliases, unknown keys with the nearest name, typed reads, masking, `check --show`. The defaults
-//! stand in the reference file at the top of the repository.
+//! [`Config::builder`], [`Config::from_toml`] and [`Config::from_env`] create a [`Config`]. The
+//! reference file `config.toml` documents all keys and contains their defaults.
+//!
+//! The table `KEYS` defines all keys; variables, aliases, suggestions for unknown keys, masking and
+//! `check --show` are derived from it.
 
 mod aliases;
 mod brand;
@@ -18,7 +19,9 @@ mod credentials;
 mod directmail;
 mod embedding;
 mod environment;
+mod expected;
 mod file;
+mod files;
 mod foreign;
 mod hooks;
 mod host;
@@ -26,12 +29,15 @@ mod invisible;
 mod key;
 mod keys;
 mod layers;
+mod lines;
 mod listener;
 mod login;
 mod lookup;
 mod mapping;
+mod message;
 mod nearest;
 mod ownership;
+#[doc(hidden)]
 pub mod permissions;
 mod preset;
 mod reads;
@@ -42,10 +48,13 @@ mod server;
 mod servers;
 mod shown;
 mod sources;
+mod syntax;
 mod thumbnails;
 mod tokens;
 mod units;
+mod value;
 mod values;
+mod verification;
 mod zones;
 
 #[cfg(test)]
@@ -53,93 +62,94 @@ mod tests;
 
 use std::path::PathBuf;
 
-use ::config::ValueKind;
-
 pub use embedding::ConfigBuilder;
-pub use key::{Key, Kind};
-pub use keys::KEYS;
 pub use layers::BUILT_IN;
-pub use report::{Level, Note, Problem, Report, ShownKey, in_language};
+pub use message::Message;
+pub use report::{Level, Note, Problem, Report, ShownKey};
 pub use sources::Sources;
 
+use keys::KEYS;
 use layers::{Layer, Stated};
 use report::Findings;
+use value::{Placed, Value};
 use values::Values;
 
-/// The reference file, which is also the layer of defaults.
+/// The reference file, which contains the defaults.
 pub const REFERENCE: &str = include_str!("../../config.toml");
 
-/// The settings of every stage.
+/// The settings of every module.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The mail servers, primary first; empty only while `smtp.enable` is false.
+    /// The mail servers, primary first; empty only if `smtp.enable` is false.
     pub smtp: Vec<crate::transport::Settings>,
-    /// Recipients and the events they get mails for.
+    /// Recipients, and the events for which they get mails.
     pub routes: crate::routing::Routes,
-    /// How mails look.
+    /// The look of mails.
     pub render: crate::render::Settings,
-    /// How small copies of pictures are made.
+    /// Thumbnails.
     pub thumbnails: crate::thumbnails::Settings,
-    /// How mails are tried.
+    /// Retries and concurrency.
     pub dispatch: crate::dispatch::Settings,
-    /// Where mails wait.
+    /// The queue.
     pub queue: crate::queue::Settings,
-    /// Where events come in.
+    /// The HTTP server.
     pub server: crate::http::Settings,
-    /// The services whose webhooks are taken, by name.
+    /// The webhooks, by name.
     pub hooks: Vec<crate::intake::hooks::Settings>,
     /// Log level and format.
     pub log: crate::telemetry::Settings,
 }
 
-/// A configuration that can be used.
+/// A usable configuration.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// Warnings, and what else is worth knowing; start-up logs each once.
+    /// Warnings and notes; the daemon logs them at start.
     pub notes: Vec<Note>,
-    /// Every key in force, for `check --show`.
+    /// All effective keys, for `check --show`.
     pub shown: Vec<ShownKey>,
-    /// The file that was read, if one was.
+    /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
 }
 
-/// Reads the configuration.
-///
-/// Reads the configuration file, the files that the keys ending in `_file` name, and the templates
-/// in `email.templates_dir`; opens nothing else.
+/// Reads the configuration, including the files named by keys that end in `_file` and the templates in
+/// `email.templates_dir`.
 ///
 /// # Errors
-/// When anything is wrong with it: the report has every problem, not just the first.
+/// If there is a problem; the report contains all of them.
 pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     let mut findings = Findings::default();
-    let file = sources
-        .read_file(&mut findings)
-        .map(|(path, name, text)| (Some(path), name, text));
-    load_text(sources, file, findings)
+    if let Some((path, name, text)) = sources.read_file(&mut findings) {
+        return load_text(sources, Some(path), &name, &text, findings);
+    }
+    let contents = file::Contents {
+        complete: !findings.any_problem(),
+        ..file::Contents::default()
+    };
+    assemble(sources, None, None, contents, findings)
 }
 
-/// Reads the configuration with the text of its file: path, name in places, and text.
+/// Reads the configuration with the text of a file.
 fn load_text(
     sources: &Sources,
-    file: Option<(Option<PathBuf>, String, String)>,
+    path: Option<PathBuf>,
+    name: &str,
+    text: &str,
     mut findings: Findings,
 ) -> Result<Loaded, Report> {
-    let (file, name, contents) = match file {
-        Some((path, name, text)) => {
-            let contents = file::read(&text, &name, &mut findings);
-            (path, Some(name), contents)
-        }
-        None => (
-            None,
-            None,
-            file::Contents {
-                complete: !findings.any_problem(),
-                ..file::Contents::default()
-            },
-        ),
-    };
+    let contents = file::read(text, name, &mut findings);
+    assemble(sources, path, Some(name), contents, findings)
+}
+
+/// Merges all sources and builds the settings. `name` is the name of the file in places.
+fn assemble(
+    sources: &Sources,
+    file: Option<PathBuf>,
+    name: Option<&str>,
+    contents: file::Contents,
+    mut findings: Findings,
+) -> Result<Loaded, Report> {
     let file::Contents {
         stated,
         homes,
@@ -148,7 +158,8 @@ fn load_text(
     } = contents;
     let mut from_file = aliases::settle(stated, &mut findings);
     for (home, place) in homes.iter().filter(|(home, _)| home != "smtp") {
-        from_file.set(home.clone(), place, ValueKind::Table(::config::Map::new()));
+        let (value, place) = (Value::Table, place.clone());
+        from_file.insert(home.clone(), Placed { value, place });
     }
     let mut variables = environment::read(&sources.env, &mut findings);
     environment::name_hooks_as_the_file_does(&mut variables, &homes);
@@ -157,47 +168,28 @@ fn load_text(
     let stack = layers::stack(
         &defaults(),
         vec![from_file, environment, command_line, rust_log(sources)],
-    )
-    .unwrap_or_else(|| {
-        findings.problem("", "", "the sources could not be laid over each other");
-        layers::Stack::default()
-    });
-    let mut values = Values::new(
-        stack,
-        values::File {
-            homes,
-            name: name.clone(),
-            complete,
-        },
-        findings,
     );
+    let file_facts = values::File {
+        homes,
+        name: name.map(str::to_owned),
+        complete,
+    };
+    let mut values = Values::new(stack, file_facts, findings);
     let config = check::build(&mut values, sources);
     if let Some(config) = &config {
-        permissions::check(
-            &mut values,
-            sources,
-            file.as_deref().zip(name.as_deref()),
-            config,
-        );
+        permissions::check(&mut values, sources, file.as_deref().zip(name), config);
     }
-    if name.is_none()
-        && !KEYS
-            .iter()
-            .any(|key| key.table == "smtp" && values.by_hand(&key.path()))
-    {
+    let is_smtp_set = |key: &key::Key| key.table == "smtp" && values.is_set(&key.path());
+    if name.is_none() && !KEYS.iter().any(is_smtp_set) {
         values.findings.nothing_configured(&sources.places);
     }
     let mut shown = check::show(&values);
     if !broken_lines.is_empty() {
-        // An unclosed bracket or quote makes one value of lines that belong to other keys, secret
-        // ones among them.
-        shown.retain(|shown| {
-            !shown
-                .origin
-                .starts_with(&format!("{}:", name.as_deref().unwrap_or_default()))
-        });
+        // After an unclosed bracket or quote, a value may contain other keys, and passwords.
+        let start = format!("{}:", name.unwrap_or_default());
+        shown.retain(|shown| !shown.origin.starts_with(&start));
     }
-    let (problems, notes) = values.findings.into_parts(name.as_deref(), &broken_lines);
+    let (problems, notes) = values.findings.into_parts(name, &broken_lines);
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded {
             config,
@@ -214,7 +206,7 @@ fn load_text(
     }
 }
 
-/// The layer of defaults; a test holds the reference file to being flawless.
+/// The layer of defaults; a test checks that the reference file has no problems.
 fn defaults() -> Layer {
     let contents = file::read(REFERENCE, BUILT_IN, &mut Findings::default());
     let stated = contents.stated.into_iter().map(|one| Stated {
@@ -231,29 +223,28 @@ fn command_line(sources: &Sources, findings: &mut Findings) -> Layer {
             stated.push(Stated {
                 path: path.clone(),
                 written: place.clone(),
-                value: ValueKind::String(value.clone()),
+                value: Value::Text(value.clone()),
                 place: place.clone(),
             });
         } else {
             let (table, name) = path.split_once('.').unwrap_or(("", path));
-            findings.problem(place, path, nearest::key_advice(table, name));
+            findings.problem(place, path, nearest::key_advice(table, name, table));
         }
     }
     aliases::settle(stated, findings)
 }
 
-/// `$RUST_LOG` wins over everything, as in other Rust programs.
+/// `$RUST_LOG` overrides all other sources, as in other Rust programs.
 fn rust_log(sources: &Sources) -> Layer {
-    let mut layer = Layer::default();
-    if let Some(filter) = sources
+    let filter = sources
         .variable("RUST_LOG")
-        .and_then(|filter| filter.into_string().ok())
-    {
-        layer.set(
-            "log.level".to_owned(),
-            check::RUST_LOG,
-            ValueKind::String(filter),
-        );
-    }
-    layer
+        .and_then(|filter| filter.into_string().ok());
+    let placed = filter.map(|filter| Placed {
+        value: Value::Text(filter),
+        place: check::RUST_LOG.to_owned(),
+    });
+    placed
+        .map(|placed| ("log.level".to_owned(), placed))
+        .into_iter()
+        .collect()
 }

@@ -1,14 +1,16 @@
-//! The known name that a mistyped one probably means.
+//! Suggests a known name for a mistyped one.
 
+use super::key::{HOOKS, TOKENS};
 use super::keys::KEYS;
 use super::lookup::{names_in, tables};
+use super::message::{Message, message};
 
-/// How alike two names must be, from 0 to 1, before one is offered for the other.
-const ALIKE: f64 = 0.6;
+/// Minimum similarity of two names, from 0 to 1, to suggest one for the other.
+const SIMILAR: f64 = 0.6;
 
-/// How alike two names are: edits against length, or 0.8 when one begins with the other (`pass`,
-/// `password`).
-fn likeness(left: &str, right: &str) -> f64 {
+/// The similarity of two names: 1 minus edits relative to length, or at least 0.8 if one begins with
+/// the other (`pass`, `password`).
+fn similarity(left: &str, right: &str) -> f64 {
     let (short, long) = if left.len() < right.len() {
         (left, right)
     } else {
@@ -22,7 +24,7 @@ fn likeness(left: &str, right: &str) -> f64 {
     strsim::normalized_damerau_levenshtein(left, right).max(begins)
 }
 
-/// The most alike of some names, with its likeness.
+/// The most similar name, with its similarity.
 fn best<T: Clone>(
     wanted: &str,
     known: impl IntoIterator<Item = (impl AsRef<str>, T)>,
@@ -30,68 +32,85 @@ fn best<T: Clone>(
     let wanted = shorten(&wanted.to_ascii_lowercase());
     let scored = known.into_iter().map(|(name, value)| {
         (
-            likeness(&wanted, &name.as_ref().to_ascii_lowercase()),
+            similarity(&wanted, &name.as_ref().to_ascii_lowercase()),
             value,
         )
     });
     scored.reduce(|best, next| if next.0 > best.0 { next } else { best })
 }
 
-/// No known name is longer; comparing costs the product of both lengths.
+/// Limits the cost of a comparison, which is the product of both lengths. No known name is longer.
 fn shorten(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-/// The word of a closed set that is meant, if one is near.
+/// The most similar word, if one is similar enough.
 pub(super) fn word<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     best(wanted, known.into_iter().map(|name| (name, name)))
-        .filter(|(score, _)| *score >= ALIKE)
+        .filter(|(score, _)| *score >= SIMILAR)
         .map(|(_, name)| name)
 }
 
-/// Advice for an unknown key of a known table: the nearest key, where one is near.
-pub(super) fn key_advice(table: &str, name: &str) -> String {
-    if let Some((_, path)) = best(name, names_in(table)).filter(|(score, _)| *score >= ALIKE) {
-        return format!("unknown key; did you mean {path}? / 未知的键，是否指 {path}？");
-    }
-    let elsewhere = KEYS.iter().map(|key| (key.name, key.path()));
-    if let Some((_, path)) = best(name, elsewhere).filter(|(score, _)| *score >= 0.8) {
-        return format!("unknown key; did you mean {path}? / 未知的键，是否指 {path}？");
-    }
-    let known = KEYS
-        .iter()
-        .filter(|key| key.table == table)
-        .map(|key| key.name)
-        .collect::<Vec<_>>()
-        .join(", ");
-    format!("unknown key; [{table}] has {known} / 未知的键；[{table}] 中有 {known}")
+/// The suggestion of a value.
+pub(super) fn did_you_mean(near: &str) -> Message {
+    message!("did you mean \"{near}\"?", "是否指 \"{near}\"？")
 }
 
-/// Advice for an unknown name at the top of the file.
-pub(super) fn table_advice(name: &str) -> String {
+/// Advice for an unknown key of a table, found at `home` (such as `hooks.fal`).
+pub(super) fn key_advice(table: &str, name: &str, home: &str) -> Message {
+    let elsewhere = KEYS.iter().map(|key| (key.name, key.path()));
+    let near = best(name, names_in(table))
+        .filter(|(score, _)| *score >= SIMILAR)
+        .or_else(|| best(name, elsewhere).filter(|(score, _)| *score >= 0.8));
+    if let Some((_, path)) = near {
+        let path = match table {
+            HOOKS => path.replace("hooks.NAME", home),
+            TOKENS => path.replace(TOKENS, home),
+            _ => path,
+        };
+        return message!(
+            "unknown key; did you mean {path}?",
+            "未知的键；是否指 {path}？"
+        );
+    }
+    let known = KEYS.iter().filter(|key| key.table == table);
+    let known: Vec<_> = known.map(|key| key.name).collect();
+    let known = known.join(", ");
+    message!(
+        "unknown key; [{table}] has {known}",
+        "未知的键；[{table}] 中有 {known}"
+    )
+}
+
+/// Advice for an unknown name at the top level of the file.
+pub(super) fn table_advice(name: &str) -> Message {
     if let Some(table) = word(name, tables()) {
-        return format!("unknown table; did you mean [{table}]?");
+        return message!(
+            "unknown table; did you mean [{table}]?",
+            "未知的表；是否指 [{table}]？"
+        );
     }
     let keys = KEYS.iter().map(|key| (key.name, key.path()));
-    match best(name, keys).filter(|(score, _)| *score >= 0.8) {
-        Some((_, path)) => format!("unknown at the top of the file; did you mean {path}?"),
-        None => format!(
-            "unknown table; known are {}",
-            tables()
-                .iter()
-                .map(|table| format!("[{table}]"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+    if let Some((_, path)) = best(name, keys).filter(|(score, _)| *score >= 0.8) {
+        return message!(
+            "unknown at the top level of the file; did you mean {path}?",
+            "文件顶层没有这个键；是否指 {path}？"
+        );
     }
+    let tables: Vec<_> = tables().iter().map(|name| format!("[{name}]")).collect();
+    let tables = tables.join(", ");
+    message!(
+        "unknown table; the tables are {tables}",
+        "未知的表；可用的表有 {tables}"
+    )
 }
 
-/// The names of keys that say by themselves which key is meant; `host` or `name` could be
-/// anybody's.
+/// Minimum length of a key's name that identifies the key without its table; shorter ones, such as
+/// `host`, are too common.
 const TELLING: usize = 6;
 
-/// The `JOBBELL_*` variable that an unknown one is a slip of: alike as a whole, in a table of ours,
-/// or a key without its table.
+/// The `JOBBELL_*` variable that an unknown one resembles: a similar name, a name in one of the
+/// tables, or a key without its table.
 pub(super) fn jobbell_variable(name: &str) -> Option<String> {
     let rest = name
         .strip_prefix("JOBBELL_")

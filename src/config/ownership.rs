@@ -1,8 +1,7 @@
-//! Whether a file that was found in the working directory may be believed: only what this user or
-//! root has written.
+//! Checks that a file in the working directory was written by this user or root.
 //!
-//! Whoever can write the file, or put another in its place, would otherwise choose which files we
-//! read and where we send them (CWE-426).
+//! Otherwise, another user who can write or replace the file would choose which files the program
+//! reads and where it sends their content (CWE-426).
 
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -11,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid};
 
-/// The most symbolic links that are followed.
+use super::message::{Message, message};
+
+/// Maximum number of symbolic links to follow.
 const MAX_LINKS: usize = 8;
-/// Mode bits: group and others may write; entries may be moved and removed by their owner only.
+/// Mode bits: group and others may write; only owners may move and remove entries.
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
@@ -21,96 +22,101 @@ const STICKY: u32 = 0o1000;
 /// Why a path is not used.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// There is nothing.
+    /// The file does not exist.
     Missing,
-    /// Somebody else has a hand in it; the words follow "it".
-    Untrusted(String),
+    /// Another user could control the file. The message follows the file's name.
+    Untrusted(Message),
 }
 
-/// Follows the path link by link: each link, each file behind it and each folder above must be out
-/// of the reach of other users.
+/// Checks a file, every symbolic link on the way to it, and the directories that contain them.
 pub(super) fn check_path(path: &Path) -> Result<(), Fault> {
     let mut path = std::path::absolute(path).map_err(|error| fault(&error))?;
     for _ in 0..MAX_LINKS {
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let directory = path.parent().unwrap_or(Path::new("/"));
         let meta = std::fs::symlink_metadata(&path).map_err(|error| fault(&error))?;
-        let folder = folder.canonicalize().map_err(|error| fault(&error))?;
+        let directory = directory.canonicalize().map_err(|error| fault(&error))?;
         if !meta.is_symlink() {
             check_file(&meta).map_err(Fault::Untrusted)?;
-            return check_folders(&folder);
+            return check_directories(&directory);
         }
-        check_owner(&meta, "is a symbolic link that belongs").map_err(Fault::Untrusted)?;
-        check_folders(&folder)?;
-        path = folder.join(std::fs::read_link(&path).map_err(|error| fault(&error))?);
+        check_owner(&meta).map_err(|why| {
+            Fault::Untrusted(why.after("is a symbolic link and ", "是符号链接，"))
+        })?;
+        check_directories(&directory)?;
+        path = directory.join(std::fs::read_link(&path).map_err(|error| fault(&error))?);
     }
     Err(Fault::Untrusted(
-        "is a chain of too many symbolic links".to_owned(),
+        ["has too many symbolic links", "经过的符号链接过多"].into(),
     ))
 }
 
-/// The file itself, by its open handle.
-pub(super) fn check_file(meta: &Metadata) -> Result<(), String> {
-    check_owner(meta, "belongs")?;
+/// Checks the file itself, by the metadata of its open handle.
+pub(super) fn check_file(meta: &Metadata) -> Result<(), Message> {
+    check_owner(meta)?;
     if meta.mode() & OTHERS_WRITE != 0 {
-        return Err("can be written by every user of this machine".to_owned());
+        return Err(["can be written by all users", "所有用户都可写入"].into());
     }
     if group_writes(meta) {
-        return Err(format!(
-            "can be written by the group {}, which is not your own",
+        return Err(message!(
+            "can be written by the group {0}, which is not your own",
+            "组 {0}（不是您的组）可写入",
             meta.gid()
         ));
     }
     if meta.is_file() {
         Ok(())
     } else {
-        Err("is not a regular file".to_owned())
+        Err(["is not a regular file", "不是普通文件"].into())
     }
 }
 
-/// Every folder up to the root: whoever may rename entries of one can put another file in the place
-/// of ours. In a sticky folder, as /tmp, only the owner of an entry can.
-fn check_folders(folder: &Path) -> Result<(), Fault> {
-    for folder in folder.ancestors() {
-        let meta = std::fs::metadata(folder).map_err(|error| fault(&error))?;
-        let why = |why: &str| {
-            Err(Fault::Untrusted(format!(
-                "lies in {}, which {why}",
-                folder.display()
-            )))
+/// Checks every directory up to the root, because users who can rename entries of one can replace the
+/// file. In a sticky directory, such as /tmp, only the owner of an entry can.
+fn check_directories(directory: &Path) -> Result<(), Fault> {
+    for directory in directory.ancestors() {
+        let meta = std::fs::metadata(directory).map_err(|error| fault(&error))?;
+        let shown = directory.display();
+        let untrusted = |why: Message| {
+            let (en, zh) = (
+                format!("is in {shown}, which "),
+                format!("所在目录 {shown} "),
+            );
+            Err(Fault::Untrusted(why.after(&en, &zh)))
         };
-        if check_owner(&meta, "").is_err() {
-            return why(&format!(
-                "belongs to the user {}, neither to you nor to root",
-                meta.uid()
-            ));
+        if let Err(why) = check_owner(&meta) {
+            return untrusted(why);
         }
         if meta.mode() & STICKY != 0 {
             continue;
         }
         if meta.mode() & OTHERS_WRITE != 0 {
-            return why("every user of this machine can write to");
+            return untrusted(["all users can write to", "所有用户都可写入"].into());
         }
         if group_writes(&meta) {
-            return why(&format!("the group {} can write to", meta.gid()));
+            return untrusted(message!(
+                "the group {0} can write to",
+                "组 {0} 可写入",
+                meta.gid()
+            ));
         }
     }
     Ok(())
 }
 
-fn check_owner(meta: &Metadata, what: &str) -> Result<(), String> {
-    let mine = [0, geteuid().as_raw()].contains(&meta.uid());
-    if mine {
+fn check_owner(meta: &Metadata) -> Result<(), Message> {
+    if [0, geteuid().as_raw()].contains(&meta.uid()) {
         Ok(())
     } else {
-        Err(format!(
-            "{what} to the user {}, neither to you nor to root",
+        Err(message!(
+            "belongs to the user {0}, neither to you nor to root",
+            "属于用户 {0}，既不是您也不是 root",
             meta.uid()
         ))
     }
 }
 
-/// Group-writable counts as shared, except for the user's own primary group (with umask 002 that is
-/// how everybody's files look) and root's.
+/// Whether other members of a group may write. The user's own primary group is trusted (with umask
+/// 002, all of the user's files are group-writable), as is root's.
 fn group_writes(meta: &Metadata) -> bool {
     meta.mode() & GROUP_WRITES != 0 && ![0, getegid().as_raw()].contains(&meta.gid())
 }
@@ -118,26 +124,25 @@ fn group_writes(meta: &Metadata) -> bool {
 fn fault(error: &std::io::Error) -> Fault {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Fault::Missing,
-        kind => Fault::Untrusted(format!("cannot be checked ({kind})")),
+        kind => Fault::Untrusted(message!("cannot be checked: {kind}", "无法检查：{kind}")),
     }
 }
 
-/// Whether every user of this machine may write there; of a sticky folder, whether they may add
-/// entries.
+/// Whether all users may write to a file, or add entries to a directory.
 pub(super) fn others_may_write(meta: &Metadata) -> bool {
     meta.mode() & OTHERS_WRITE != 0
 }
 
-/// The nearest folder that exists, from this one upwards.
-pub(super) fn existing(folder: &Path) -> Option<(PathBuf, Metadata)> {
-    folder.ancestors().find_map(|folder| {
-        let folder = if folder.as_os_str().is_empty() {
+/// The nearest existing directory, from this one upwards.
+pub(super) fn existing(directory: &Path) -> Option<(PathBuf, Metadata)> {
+    directory.ancestors().find_map(|directory| {
+        let directory = if directory.as_os_str().is_empty() {
             Path::new(".")
         } else {
-            folder
+            directory
         };
-        std::fs::metadata(folder)
+        std::fs::metadata(directory)
             .ok()
-            .map(|meta| (folder.to_owned(), meta))
+            .map(|meta| (directory.to_owned(), meta))
     })
 }

@@ -1,15 +1,17 @@
-//! What other users of this machine, or others on the network, could do to a configuration that is
-//! good otherwise.
+//! Warns about configurations that other users of this machine, or others on the network, could read
+//! or change.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::keys::KEYS;
+use super::message::{Message, message};
 use super::ownership::{existing, others_may_write};
 use super::values::Values;
-use super::{Config, KEYS, Sources};
+use super::{Config, Sources};
 use crate::http::Listen;
 
-/// Adds a warning for each thing that is open to others.
+/// Warns about everything that is open to others.
 pub(super) fn check(
     values: &mut Values,
     sources: &Sources,
@@ -29,7 +31,7 @@ pub(super) fn check(
     }
 }
 
-/// The file itself: nobody else should read its secrets, and nobody else change it.
+/// Warns if others can change the file, or read a secret in it.
 fn configuration(values: &mut Values, path: &Path, name: &str) {
     let Ok(meta) = std::fs::metadata(path) else {
         return;
@@ -38,7 +40,10 @@ fn configuration(values: &mut Values, path: &Path, name: &str) {
         values.findings.warn(
             name,
             "",
-            "every user of this machine can change this file; chmod o-w it",
+            [
+                "all users can change this file; run chmod o-w on it",
+                "所有用户都能修改该文件；请对其执行 chmod o-w",
+            ],
         );
     }
     if meta.mode() & 0o004 == 0 {
@@ -49,11 +54,12 @@ fn configuration(values: &mut Values, path: &Path, name: &str) {
         .find(|path| is_secret(path) && values.origin(path).starts_with(&format!("{name}:")))
         .map(str::to_owned);
     if let Some(key) = secret {
-        let message = format!(
-            "every user of this machine can read this secret; chmod 600 {}, or keep it in a file of its own ({key}_file)",
+        let message = message!(
+            "all users can read this secret; run chmod 600 {0}, or move it to a separate file ({key}_file)",
+            "所有用户都能读取该密钥；请执行 chmod 600 {0}，或改存到单独的文件（{key}_file）",
             path.display()
         );
-        values.findings.warn(&values.origin(&key), &key, message);
+        values.warn(&key, message);
     }
 }
 
@@ -66,15 +72,16 @@ fn state_dir(values: &mut Values, path: &Path) {
     let Some((folder, meta)) = existing(path) else {
         return;
     };
-    // A sticky folder above is safe once ours is in it; as the state folder itself it is not.
-    let is_above = folder != path;
+    // A sticky parent directory is safe; as the state directory itself it is not.
+    let is_parent = folder != path;
     let is_sticky = meta.mode() & 0o1000 != 0;
-    if others_may_write(&meta) && !(is_above && is_sticky) {
-        let message = format!(
-            "every user of this machine can write to {}, and so replace the queue; chmod o-w it",
+    if others_may_write(&meta) && !(is_parent && is_sticky) {
+        let message = message!(
+            "all users can write to {0} and replace the queue; run chmod o-w on it",
+            "所有用户都能写入 {0} 并替换队列；请对其执行 chmod o-w",
             folder.display()
         );
-        values.findings.warn(&values.origin(KEY), KEY, message);
+        values.warn(KEY, message);
     }
 }
 
@@ -84,23 +91,25 @@ fn socket_path(values: &mut Values, path: &Path) {
     if let Some((folder, _)) =
         folder.filter(|(_, meta)| others_may_write(meta) && meta.mode() & 0o1000 == 0)
     {
-        let message = format!(
-            "every user of this machine can replace the socket, for {} is writable for others; chmod o-w it",
+        let message = message!(
+            "all users can write to {0} and replace the socket; run chmod o-w on it",
+            "所有用户都能写入 {0} 并替换套接字；请对其执行 chmod o-w",
             folder.display()
         );
-        values.findings.warn(&values.origin(KEY), KEY, message);
+        values.warn(KEY, message);
     }
     if let Some(message) = open_socket(path) {
-        values.findings.warn(&values.origin(KEY), KEY, message);
+        values.warn(KEY, message);
     }
 }
 
-/// What is wrong with a socket that exists: that every user may connect to it.
-pub fn open_socket(path: &Path) -> Option<String> {
+/// The warning about a socket to which all users can connect.
+pub fn open_socket(path: &Path) -> Option<Message> {
     let meta = std::fs::metadata(path).ok().filter(others_may_write)?;
     let mode = meta.mode() & 0o777;
-    Some(format!(
-        "every user of this machine can connect to {} (mode {mode:04o}); chmod 660 it, or set SocketMode=0660 in the socket unit",
+    Some(message!(
+        "all users can connect to {0} (mode {mode:04o}); run chmod 660 on it, or set SocketMode=0660 in the socket unit",
+        "所有用户都能连接 {0}（权限 {mode:04o}）；请对其执行 chmod 660，或在 socket 单元中设置 SocketMode=0660",
         path.display()
     ))
 }
@@ -111,9 +120,10 @@ fn clear_text(values: &mut Values, address: &str) {
         key.table == "server" && key.name.starts_with("token") && values.has(&key.path())
     });
     if has_tokens {
-        let message = format!(
-            "tokens cross the network unencrypted to {address}; listen on 127.0.0.1 or a unix socket, behind a proxy that speaks TLS"
+        let message = message!(
+            "tokens are sent unencrypted to {address}; listen on 127.0.0.1 or a Unix socket behind a TLS proxy",
+            "发往 {address} 的令牌未加密；请监听 127.0.0.1 或 Unix 套接字，并置于 TLS 代理之后"
         );
-        values.findings.warn(&values.origin(KEY), KEY, message);
+        values.warn(KEY, message);
     }
 }

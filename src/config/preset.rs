@@ -1,5 +1,7 @@
-//! What a known mail service fills in, and what it is known to refuse.
+//! Presets of known mail services: their defaults and restrictions.
 
+use super::message::message;
+use super::nearest::did_you_mean;
 use super::units;
 use super::values::Values;
 use crate::domain::Recipient;
@@ -8,12 +10,11 @@ use crate::transport::providers::{self, FromRule, Provider};
 /// The service that `provider` names.
 pub(super) fn read(values: &mut Values, home: &str) -> Option<Provider> {
     values.parsed(&format!("{home}.provider"), |text| {
-        let near = || providers::nearest(text);
-        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"?")))
+        providers::find(text).ok_or_else(|| providers::nearest(text).map(did_you_mean))
     })
 }
 
-/// Fills in the limits that are safe there, where the operator has written none.
+/// Supplies the safe limits of the service for keys that the operator has not set.
 pub(super) fn limits(values: &mut Values, home: &str, preset: Option<&Provider>) {
     let Some(preset) = preset else { return };
     let safe = [
@@ -29,14 +30,14 @@ pub(super) fn limits(values: &mut Values, home: &str, preset: Option<&Provider>)
     ];
     for (name, value) in safe {
         let key = format!("{home}.{name}");
-        if let Some(value) = value.filter(|_| !values.by_hand(&key)) {
+        if let Some(value) = value.filter(|_| !values.is_set(&key)) {
             values.supply(&key, &format!("provider \"{}\"", preset.name), &value);
         }
     }
 }
 
-/// Says before sending that the service takes no mail from this address with this login. Certain
-/// with `provider`; by the host alone it is a warning.
+/// Reports a sender that the service refuses or rewrites for this login. A refusal is a problem with
+/// `provider`, and a warning if the service is only known by its host.
 pub(super) fn sender(
     values: &mut Values,
     home: &str,
@@ -58,15 +59,11 @@ pub(super) fn sender(
     let Some(login) = login.filter(|login| !login.same_mailbox(from)) else {
         return;
     };
-    let advice = format!(
-        "set from to {}, or leave it out; from_name names the sender freely",
-        login.masked()
-    );
+    let (sender, login) = (from.masked(), login.masked());
     if service.refuses_from(username, from).is_some() {
-        let message = format!(
-            "{name} takes mail only from the login itself and will refuse {}; {advice} / {name} 只接受登录账号本身作为发件人：请把 from 改为 {}，或删去",
-            from.masked(),
-            login.masked()
+        let message = message!(
+            "{name} accepts mail only from the login itself and will refuse {sender}; set from to {login}, or remove it; from_name may be any name",
+            "{name} 只接受登录账号本身作为发件人，会拒绝 {sender}；请把 from 改为 {login} 或删去，发件人名称可用 from_name 任意设置"
         );
         if preset.is_some() {
             values.findings.problem(&place, &key, message);
@@ -74,9 +71,9 @@ pub(super) fn sender(
             values.findings.warn(&place, &key, message);
         }
     } else if service.from == FromRule::Rewritten {
-        let message = format!(
-            "{name} puts the login in the place of {} unless that is a confirmed alias of the account; {advice} / {name} 会把发件人改为登录账号，除非该地址是已确认的别名",
-            from.masked()
+        let message = message!(
+            "{name} replaces {sender} by the login, unless it is a confirmed alias of the account; set from to {login}, or remove it",
+            "{name} 会把发件人 {sender} 改为登录账号，除非该地址是账号已确认的别名；请把 from 改为 {login} 或删去"
         );
         values.findings.warn(&place, &key, message);
     }

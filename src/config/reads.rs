@@ -1,16 +1,18 @@
-//! Typed reads. Each key is read independently, so one bad value does not hide another.
+//! Typed reads of [`Values`]. Each key is read independently, so that one bad value does not hide
+//! another.
 //!
-//! A bad or missing value is replaced by a harmless one: a problem has been recorded, and no
+//! A bad or missing value is replaced by a harmless one: the problem is reported, and no
 //! configuration is built.
 
 use std::time::Duration;
 
-use ::config::ValueKind;
-
 use super::key::Kind;
-use super::scalars::{flag, list, number, places, text, within};
+use super::message::{Message, message};
+use super::nearest::{self, did_you_mean};
+use super::scalars::{flag, list, locations, number, text, within};
+use super::value::Value;
 use super::values::{Refusal, Values};
-use super::{invisible, lookup, nearest, units};
+use super::{invisible, lookup, units};
 use crate::domain::{AddressError, AddressList, Locale, Mailbox, Recipient};
 use crate::routing::Allowed;
 use crate::transport::RateLimit;
@@ -22,35 +24,28 @@ impl Values {
     }
 
     /// A whole number within the key's bounds.
-    pub(super) fn whole(&mut self, path: &str) -> Option<u64> {
+    pub(super) fn whole<T: TryFrom<u64>>(&mut self, path: &str) -> Option<T> {
         self.read(path, |kind, value| within(kind, number(value)?))
+            .and_then(|number| number.try_into().ok())
     }
 
-    /// A whole number that fits the platform's size.
-    pub(super) fn count(&mut self, path: &str) -> usize {
-        self.whole(path)
-            .and_then(|number| usize::try_from(number).ok())
-            .unwrap_or(1)
-    }
-
-    /// A length of time within the key's bounds.
+    /// A duration within the key's bounds.
     pub(super) fn span(&mut self, path: &str) -> Duration {
-        let parse = |kind, value: &ValueKind| match value {
-            ValueKind::String(text) => within(kind, units::span_ms(text)?),
+        let parse = |kind, value: &Value| match value {
+            Value::Text(text) => within(kind, units::span_ms(text)?),
             other => within(kind, number(other)?.checked_mul(1_000)?),
         };
         Duration::from_millis(self.read(path, parse).unwrap_or(1))
     }
 
     /// A size within the key's bounds.
-    pub(super) fn bytes(&mut self, path: &str) -> usize {
-        let parse = |kind, value: &ValueKind| match value {
-            ValueKind::String(text) => within(kind, units::bytes(text)?),
+    pub(super) fn bytes(&mut self, path: &str) -> Option<usize> {
+        let parse = |kind, value: &Value| match value {
+            Value::Text(text) => within(kind, units::bytes(text)?),
             other => within(kind, number(other)?),
         };
         self.read(path, parse)
             .and_then(|size| usize::try_from(size).ok())
-            .unwrap_or_default()
     }
 
     /// A rate.
@@ -58,17 +53,16 @@ impl Values {
         self.read(path, |_, value| text(value).and_then(units::rate))
     }
 
-    /// One of the key's words, in any case; the nearest one is offered for another.
+    /// One of the key's words, in any case.
     pub(super) fn choice(&mut self, path: &str) -> Option<&'static str> {
         let Some(Kind::Choice(words)) = lookup::find(path).map(|key| key.kind) else {
             return None;
         };
-        let said = self.text(path)?.trim().to_ascii_lowercase();
-        let word = words.iter().copied().find(|word| *word == said);
+        let given = self.text(path)?.trim().to_ascii_lowercase();
+        let word = words.iter().copied().find(|word| *word == given);
         if word.is_none() {
-            let near = nearest::word(&said, words.iter().copied())
-                .map(|near| format!("did you mean \"{near}\"?"));
-            self.refuse(path, near);
+            let near = nearest::word(&given, words.iter().copied());
+            self.refuse(path, near.map(did_you_mean));
         }
         word
     }
@@ -78,7 +72,7 @@ impl Values {
         self.read(path, |_, value| text(value).map(str::to_owned))
     }
 
-    /// A text with a form of its own; blanks around it do not count.
+    /// A text in a certain format; surrounding white space is ignored.
     pub(super) fn parsed<T>(
         &mut self,
         path: &str,
@@ -93,26 +87,14 @@ impl Values {
         }
     }
 
-    /// A list: an array of texts, or one text with commas, half- or full-width.
-    pub(super) fn list(&mut self, path: &str) -> Vec<String> {
-        self.read(path, |_, value| list(value)).unwrap_or_default()
-    }
-
-    /// A list of places in a payload: an array, or one text. Commas stand in names and in fixed
-    /// texts, too, so that only one with another place behind it parts two of them.
-    pub(super) fn places(&mut self, path: &str) -> Vec<String> {
-        let places = |value: &ValueKind| match value {
-            ValueKind::String(text) => Some(places(text)),
-            _ => list(value),
-        };
-        self.read(path, |_, value| places(value))
-            .unwrap_or_default()
-    }
-
-    /// Text of one line with at most `most` characters.
-    pub(super) fn line(&mut self, path: &str, most: usize) -> Option<String> {
+    /// A text that fulfils a condition.
+    pub(super) fn checked(
+        &mut self,
+        path: &str,
+        fits: impl FnOnce(&str) -> bool,
+    ) -> Option<String> {
         self.parsed(path, |text| {
-            if is_line(text, most) {
+            if fits(text) {
                 Ok(text.to_owned())
             } else {
                 Err(None)
@@ -120,23 +102,70 @@ impl Values {
         })
     }
 
-    /// A language. The default for a bad value.
+    /// A text of one line within the key's length.
+    pub(super) fn line(&mut self, path: &str) -> Option<String> {
+        let Some(Kind::Line(most)) = lookup::find(path).map(|key| key.kind) else {
+            return None;
+        };
+        self.checked(path, |text| is_line(text, most))
+    }
+
+    /// A list: an array of texts, or one text with commas, ASCII or full-width.
+    pub(super) fn list(&mut self, path: &str) -> Vec<String> {
+        self.read(path, |_, value| list(value)).unwrap_or_default()
+    }
+
+    /// A list of at most `most` entries; each invalid entry is reported.
+    pub(super) fn entries<T, E: Into<Message>>(
+        &mut self,
+        path: &str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let list = self.list(path);
+        if list.len() > most {
+            self.refuse(path, Some(too_many(list.len(), most)));
+            return Vec::new();
+        }
+        let mut entries = Vec::with_capacity(list.len());
+        for (index, text) in list.iter().enumerate() {
+            match parse(text) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => self.refuse(path, Some(error.into().of_entry(index))),
+            }
+        }
+        entries
+    }
+
+    /// A list of locations in a payload: an array, or one text with commas.
+    pub(super) fn locations(&mut self, path: &str) -> Vec<String> {
+        self.read(path, |_, value| match value {
+            Value::Text(text) => Some(locations(text)),
+            _ => list(value),
+        })
+        .unwrap_or_default()
+    }
+
+    /// A language; the default for a bad value.
     pub(super) fn locale(&mut self, path: &str) -> Locale {
         self.parsed(path, |text| text.parse().map_err(|_| None))
             .unwrap_or_default()
     }
 
-    /// An initial and a longest pause. If only one of them is set, the other one adapts to it.
+    /// An initial and a maximum pause. If only one of them is set, the other one adapts to it.
     pub(super) fn pauses(&mut self, first_path: &str, most_path: &str) -> (Duration, Duration) {
         let (first, most) = (self.span(first_path), self.span(most_path));
         if first <= most {
             return (first, most);
         }
-        match (self.by_hand(first_path), self.by_hand(most_path)) {
+        match (self.is_set(first_path), self.is_set(most_path)) {
             (true, true) => {
                 self.problem(
                     most_path,
-                    format!("shorter than {first_path}; make it at least as long"),
+                    message!(
+                        "shorter than {first_path}; make it at least as long",
+                        "比 {first_path} 短；请设为不小于它的值"
+                    ),
                 );
                 (first, first)
             }
@@ -148,24 +177,24 @@ impl Values {
     /// An address with or without a display name.
     pub(super) fn mailbox(&mut self, path: &str) -> Option<Mailbox> {
         self.parsed(path, |text| {
-            Mailbox::parse(text).map_err(|error| Some(error.to_string()))
+            Mailbox::parse(text).map_err(|error| Some(error.into()))
         })
     }
 
     /// Addresses: a comma-separated text, or an array of texts.
     pub(super) fn addresses(&mut self, path: &str) -> AddressList {
-        match self.stated(path).map(|value| &value.kind) {
-            Some(ValueKind::String(text)) => AddressList::read(text),
+        match self.stated(path) {
+            Some(Value::Text(text)) => AddressList::read(text),
             _ => AddressList::read_all(self.list(path).iter().map(String::as_str)),
         }
     }
 
-    /// Recipients, at most `most`.
+    /// At most `most` recipients.
     pub(super) fn recipients(&mut self, path: &str, most: usize) -> Vec<Recipient> {
         let list = self.addresses(path);
-        if list.mailboxes.len() > most {
-            let count = list.mailboxes.len();
-            self.refuse(path, Some(format!("{count} addresses, at most {most}")));
+        let count = list.mailboxes.len();
+        if count > most {
+            self.refuse(path, Some(too_many(count, most)));
             return Vec::new();
         }
         list.recipients().unwrap_or_else(|faults| {
@@ -174,19 +203,17 @@ impl Values {
         })
     }
 
-    /// Addresses and domains, as in `email.allowed_recipients`, at most `most`.
+    /// At most `most` addresses and domains, as in `email.allowed_recipients`.
     pub(super) fn allowed(&mut self, path: &str, most: usize) -> Vec<Allowed> {
-        let entries = self.list(path);
-        if entries.len() > most || (entries.is_empty() && self.has(path)) {
+        let allowed = self.entries(path, most, Allowed::parse);
+        // An empty list would allow every recipient.
+        if allowed.is_empty()
+            && self
+                .stated(path)
+                .and_then(list)
+                .is_some_and(|l| l.is_empty())
+        {
             self.refuse(path, None);
-            return Vec::new();
-        }
-        let mut allowed = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
-            match Allowed::parse(entry) {
-                Ok(rule) => allowed.push(rule),
-                Err(error) => self.refuse(path, Some(format!("entry {}: {error}", index + 1))),
-            }
         }
         allowed
     }
@@ -194,9 +221,16 @@ impl Values {
     /// Reports each malformed address of a list.
     pub(super) fn refuse_entries(&mut self, path: &str, faults: Vec<(usize, AddressError)>) {
         for (index, error) in faults {
-            self.refuse(path, Some(format!("entry {}: {error}", index + 1)));
+            self.refuse(path, Some(Message::from(error).of_entry(index)));
         }
     }
+}
+
+fn too_many(count: usize, most: usize) -> Message {
+    message!(
+        "{count} entries, at most {most} are allowed",
+        "共 {count} 项，最多 {most} 项"
+    )
 }
 
 /// Whether a text is a single line with at most `most` characters.

@@ -1,72 +1,69 @@
-//! What is wrong with a configuration, and what is worth knowing about one that is not.
+//! The result of reading a configuration: problems, notes and effective keys.
 
 use std::collections::HashSet;
 use std::fmt;
 
+use super::message::{Message, message};
 use crate::domain::Locale;
 
-/// One thing that keeps the configuration from being used.
+/// An error that makes a configuration unusable.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// Where: `config.toml:12:8` (line and column from 1, in characters), `$SMTP_PORT`, `--listen`.
     pub place: String,
-    /// The key that it concerns, as `smtp.port`; empty when it concerns the file as such.
+    /// The key, such as `smtp.port`; empty if the problem concerns the whole file.
     pub key: String,
-    /// What was found there; never a secret, never a full address.
+    /// The invalid value; never a secret, never a full address.
     pub found: Option<String>,
-    /// What would be allowed.
+    /// The allowed values.
     pub allowed: Option<String>,
-    /// The whole sentence, `found` and `allowed` included.
-    pub message: String,
+    /// The complete message, including `found` and `allowed`.
+    pub message: Message,
 }
 
 impl Problem {
-    /// The line in a person's language, as far as it is there in it.
+    /// The problem on one line, in a language if it is translated.
     pub fn said(&self, locale: Locale) -> String {
-        line(&self.place, &self.key, in_language(&self.message, locale))
+        line(&self.place, &self.key, self.message.text(locale))
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&line(
-            &self.place,
-            &self.key,
-            in_language(&self.message, Locale::En),
-        ))
+        f.write_str(&self.said(Locale::En))
     }
 }
 
-/// How much a [`Note`] asks for.
+/// The severity of a [`Note`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Good to know.
+    /// Information.
     Info,
-    /// Probably not what was meant.
+    /// Probably a mistake.
     Warning,
 }
 
-/// One thing to say about a configuration that can be used all the same.
+/// A remark about a usable configuration.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Note {
-    /// How much it asks for.
+    /// The severity.
     pub level: Level,
     /// Where, as in [`Problem::place`].
     pub place: String,
-    /// The key that it concerns.
+    /// The key, as in [`Problem::key`].
     pub key: String,
-    /// The sentence.
-    pub message: String,
+    /// The message.
+    pub message: Message,
 }
 
 impl Note {
-    /// The line in a person's language, as far as it is there in it.
+    /// The note on one line, in a language if it is translated.
     pub fn said(&self, locale: Locale) -> String {
-        line(&self.place, &self.key, in_language(&self.message, locale))
+        line(&self.place, &self.key, self.message.text(locale))
     }
 
-    /// Whether it says something of a file as such, and not of a key or a variable.
+    /// Whether the note concerns a file as a whole, and no key or variable.
     pub fn concerns_a_file(&self) -> bool {
         self.key.is_empty() && !self.place.starts_with('$')
     }
@@ -74,11 +71,7 @@ impl Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&line(
-            &self.place,
-            &self.key,
-            in_language(&self.message, Locale::En),
-        ))
+        f.write_str(&self.said(Locale::En))
     }
 }
 
@@ -91,66 +84,53 @@ fn line(place: &str, key: &str, message: &str) -> String {
         .collect()
 }
 
-/// The wording of a message that is there in both languages, `English / 中文`; any other message as
-/// it is.
-pub fn in_language(message: &str, locale: Locale) -> &str {
-    let is_han = |c: char| matches!(c, '\u{4E00}'..='\u{9FFF}');
-    match message.rsplit_once(" / ") {
-        Some((english, chinese)) if chinese.contains(is_han) => {
-            if locale == Locale::ZhCn {
-                chinese
-            } else {
-                english
-            }
-        }
-        _ => message,
-    }
-}
-
-/// One key that is in force, for `check --show`.
+/// An effective key, for `check --show`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ShownKey {
-    /// The key, as `smtp.backup[0].host`.
+    /// The key, such as `smtp.backup[0].host`.
     pub key: String,
-    /// Its value as the file would have it; `***` for a secret.
+    /// The value in TOML; `***` for a secret.
     #[serde(skip)]
     pub value: String,
-    /// The same with its type: a text, a number, a boolean or a list.
+    /// The value with its type: text, number, boolean or list.
     #[serde(rename = "value")]
     pub typed: serde_json::Value,
-    /// Where the value comes from: a place as in [`Problem::place`], or in words.
+    /// Where the value comes from: a place as in [`Problem::place`], or a description.
     pub origin: String,
 }
 
-/// Why a configuration cannot be used: every problem at once.
+/// All problems of an unusable configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// The problems, at least one; those of the file first, by line.
     pub problems: Vec<Problem>,
-    /// What is worth knowing besides.
+    /// Further notes.
     pub notes: Vec<Note>,
-    /// What could be read of the settings all the same.
+    /// The keys that could be read.
     pub shown: Vec<ShownKey>,
-    /// The file that was read, if one was.
+    /// The configuration file, if there is one.
     pub file: Option<std::path::PathBuf>,
 }
 
-/// One line for each problem.
+/// One line per problem.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            problem.fmt(f)?;
-        }
-        Ok(())
+        let lines: Vec<_> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
 impl std::error::Error for Report {}
 
-/// Collects while the sources are read.
+/// An invalid value as shown in a problem.
+pub(super) enum Found {
+    /// The value itself.
+    Value(String),
+    /// Its type, in English and Chinese.
+    Type([&'static str; 2]),
+}
+
+/// Problems and notes, collected while the sources are read.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     problems: Vec<Problem>,
@@ -158,27 +138,52 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Something found where something else is allowed.
-    pub(super) fn unfit(
+    /// Reports an invalid value.
+    pub(super) fn invalid(
         &mut self,
         place: &str,
         key: &str,
-        found: &str,
-        allowed: &str,
-        why: Option<String>,
+        found: &Found,
+        expected: impl Into<Message>,
+        why: Option<Message>,
     ) {
-        let reason = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        let expected = expected.into();
+        let (value, [en, zh]) = match found {
+            Found::Value(value) => (
+                value.as_str(),
+                [format!("invalid value {value}"), format!("值 {value} 无效")],
+            ),
+            Found::Type([en, zh]) => (*en, [format!("found {en}"), format!("此处是{zh}")]),
+        };
+        let (reason, reason_zh) = match why {
+            Some(why) => {
+                let zh = why.zh.map(|why| format!("（{why}）"));
+                (format!(" ({})", why.en), zh)
+            }
+            None => (String::new(), Some(String::new())),
+        };
+        let message = Message {
+            en: format!("{en}{reason}; expected {expected}"),
+            zh: reason_zh.zip(expected.zh).map(|(reason, expected)| {
+                let space = if expected.starts_with(|c: char| c.is_ascii()) {
+                    " "
+                } else {
+                    ""
+                };
+                format!("{zh}{reason}；应为{space}{expected}")
+            }),
+        };
         self.problems.push(Problem {
             place: place.to_owned(),
             key: key.to_owned(),
-            message: format!("found {found}{reason}; allowed: {allowed}"),
-            found: Some(found.to_owned()),
-            allowed: Some(allowed.to_owned()),
+            found: Some(value.to_owned()),
+            allowed: Some(expected.en),
+            message,
         });
     }
 
-    /// Anything else that is wrong.
-    pub(super) fn problem(&mut self, place: &str, key: &str, message: impl Into<String>) {
+    /// Reports any other problem.
+    pub(super) fn problem(&mut self, place: &str, key: &str, message: impl Into<Message>) {
         self.problems.push(Problem {
             place: place.to_owned(),
             key: key.to_owned(),
@@ -188,7 +193,7 @@ impl Findings {
         });
     }
 
-    /// Says once that there is no configuration, in the place of each key that is missing.
+    /// Replaces the problems about missing keys by one that says that nothing is configured.
     pub(super) fn nothing_configured(&mut self, places: &[std::path::PathBuf]) {
         let is_missing = |key: &str| matches!(key, "smtp.host" | "smtp.from");
         if !self.problems.iter().any(|problem| is_missing(&problem.key)) {
@@ -196,50 +201,46 @@ impl Findings {
         }
         self.problems.retain(|problem| !is_missing(&problem.key));
         self.notes.retain(|note| note.key != "smtp.to");
-        let looked = places.iter().map(|place| {
-            if place.is_relative() {
-                format!("./{}", place.display())
-            } else {
-                place.display().to_string()
-            }
+        let searched = places.iter().map(|place| {
+            let start = if place.is_relative() { "./" } else { "" };
+            format!("{start}{}", place.display())
         });
-        let looked = looked.collect::<Vec<_>>().join(", ");
+        let searched = searched.collect::<Vec<_>>().join(", ");
         self.problem(
             "",
             "",
-            format!(
-                "no configuration found (looked at {looked}, and for SMTP_* variables). Try `jobbell demo`, which needs none; or write one: \
-                 `jobbell providers qq` shows the lines for a mail service / 未找到配置（已查找 {looked} 以及 SMTP_* 环境变量）。可先运行 `jobbell demo`，\
-                 无需配置；或参照 `jobbell providers qq` 编写配置文件"
+            message!(
+                "no configuration found (looked at {searched}, and for SMTP_* variables). Try `jobbell demo`, which needs none; or write one: \
+                 `jobbell providers qq` shows the lines for a mail service",
+                "未找到配置（已查找 {searched} 以及 SMTP_* 环境变量）。可先运行 `jobbell demo`，无需配置；或参照 `jobbell providers qq` 编写配置文件"
             ),
         );
     }
 
-    /// Whether anything is wrong so far.
+    /// Whether there is a problem.
     pub(super) fn any_problem(&self) -> bool {
         !self.problems.is_empty()
     }
 
-    pub(super) fn warn(&mut self, place: &str, key: &str, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, place: &str, key: &str, message: impl Into<Message>) {
+        self.note(Level::Warning, place, key, message.into());
+    }
+
+    pub(super) fn info(&mut self, place: &str, key: &str, message: impl Into<Message>) {
+        self.note(Level::Info, place, key, message.into());
+    }
+
+    fn note(&mut self, level: Level, place: &str, key: &str, message: Message) {
         self.notes.push(Note {
-            level: Level::Warning,
+            level,
             place: place.to_owned(),
             key: key.to_owned(),
-            message: message.into(),
+            message,
         });
     }
 
-    pub(super) fn info(&mut self, place: &str, key: &str, message: impl Into<String>) {
-        self.notes.push(Note {
-            level: Level::Info,
-            place: place.to_owned(),
-            key: key.to_owned(),
-            message: message.into(),
-        });
-    }
-
-    /// All findings, each once, those of the file in its order; what follows only from a line that
-    /// cannot be parsed is left out.
+    /// All findings without duplicates, those of the file by line. Leaves out problems with keys on
+    /// lines that have a syntax error.
     pub(super) fn into_parts(
         self,
         file: Option<&str>,

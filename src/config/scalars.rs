@@ -1,8 +1,7 @@
-//! Single values: booleans, numbers and lists as TOML or an environment variable writes them.
-
-use ::config::ValueKind;
+//! Single values: booleans, numbers and lists, written in TOML or in an environment variable.
 
 use super::key::Kind;
+use super::value::Value;
 
 pub(super) fn within(kind: Kind, number: u64) -> Option<u64> {
     match kind {
@@ -13,13 +12,13 @@ pub(super) fn within(kind: Kind, number: u64) -> Option<u64> {
     }
 }
 
-/// A boolean as contract 1.1 takes it.
-pub(super) fn flag(value: &ValueKind) -> Option<bool> {
+/// A boolean; also 1, 0, yes, no, on and off in any case.
+pub(super) fn flag(value: &Value) -> Option<bool> {
     match value {
-        ValueKind::Boolean(flag) => Some(*flag),
-        ValueKind::I64(0) => Some(false),
-        ValueKind::I64(1) => Some(true),
-        ValueKind::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+        Value::Boolean(flag) => Some(*flag),
+        Value::Integer(0) => Some(false),
+        Value::Integer(1) => Some(true),
+        Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
             _ => None,
@@ -28,51 +27,54 @@ pub(super) fn flag(value: &ValueKind) -> Option<bool> {
     }
 }
 
-pub(super) fn number(value: &ValueKind) -> Option<u64> {
+pub(super) fn number(value: &Value) -> Option<u64> {
     match value {
-        ValueKind::I64(number) => u64::try_from(*number).ok(),
-        ValueKind::String(text) => text.trim().parse().ok(),
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        Value::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
-pub(super) fn text(value: &ValueKind) -> Option<&str> {
+pub(super) fn text(value: &Value) -> Option<&str> {
     match value {
-        ValueKind::String(text) => Some(text),
+        Value::Text(text) => Some(text),
         _ => None,
     }
 }
 
-pub(super) fn list(value: &ValueKind) -> Option<Vec<String>> {
+/// An array of texts, or one text with commas, ASCII or full-width.
+pub(super) fn list(value: &Value) -> Option<Vec<String>> {
     match value {
-        ValueKind::String(text) => Some(
+        Value::Text(text) => Some(
             text.split([',', '，'])
                 .map(str::trim)
                 .filter(|part| !part.is_empty())
                 .map(str::to_owned)
                 .collect(),
         ),
-        ValueKind::Array(items) => items
+        Value::List(items) => items
             .iter()
-            .map(|item| text(&item.kind).map(str::to_owned))
+            .map(|item| text(item).map(str::to_owned))
             .collect(),
         _ => None,
     }
 }
 
-pub(super) fn places(text: &str) -> Vec<String> {
-    let mut places: Vec<String> = Vec::new();
+/// Splits at commas that are followed by the start of another location (`/` or `=`), because names
+/// and fixed texts may contain commas.
+pub(super) fn locations(text: &str) -> Vec<String> {
+    let mut locations: Vec<String> = Vec::new();
     for part in text.split(',') {
-        match places.last_mut() {
+        match locations.last_mut() {
             Some(before) if !part.trim_start().starts_with(['/', '=']) => {
                 *before = [before, ",", part].concat();
             }
-            _ => places.push(part.to_owned()),
+            _ => locations.push(part.to_owned()),
         }
     }
-    places
+    locations
         .into_iter()
-        .map(|place| place.trim().to_owned())
-        .filter(|place| !place.is_empty())
+        .map(|location| location.trim().to_owned())
+        .filter(|location| !location.is_empty())
         .collect()
 }

@@ -1,36 +1,42 @@
-//! Whom mails come from, and to whom they go when an event names nobody.
+//! The sender, the reply addresses and the default recipients.
 
-use super::credentials::is_placeholder;
+use super::credentials::{PLACEHOLDER, is_placeholder};
+use super::message::Message;
+use super::value::Value;
 use super::values::Values;
 use crate::domain::{AddressError, AddressList, Mailbox, Recipient};
 
-/// The sender while none is configured and none is needed.
-const NOBODY: &str = "jobbell@jobbell.invalid";
-/// The most default recipients.
+/// The sender if none is configured and none is required.
+const NO_SENDER: &str = "jobbell@jobbell.invalid";
+/// Maximum number of default recipients.
 const MAX_RECIPIENTS: usize = 1_000;
 
-/// The sender that stands in while the switch is off.
-pub(super) fn nobody() -> Option<Mailbox> {
-    Mailbox::parse(NOBODY).ok()
+/// The sender while `smtp.enable` is false; no mail is sent with it.
+pub(super) fn placeholder() -> Option<Mailbox> {
+    Mailbox::parse(NO_SENDER).ok()
 }
 
-/// The sender of `[smtp]`: `from`, else the username when that is an address; `from_name` names it.
+/// The sender of `[smtp]`: `from`, else the username if it is an address; with the name `from_name`.
 pub(super) fn primary(values: &mut Values, needed: bool) -> Option<Mailbox> {
     let from = own(values, "smtp");
     let name = name(values, "smtp");
     if from.is_none() && needed && !values.has("smtp.from") {
-        let place = values.home("smtp", "from");
-        let message = "there is no sender; set smtp.from to an address, or smtp.username to one; or switch mails off with smtp.enable = false / \
-                       没有发件人；请把 smtp.from 或 smtp.username 设为邮箱地址，或用 smtp.enable = false 关闭发信";
-        values.findings.problem(&place, "smtp.from", message);
+        values.missing(
+            "smtp",
+            "from",
+            [
+                "there is no sender; set smtp.from or smtp.username to an address, or disable mails with smtp.enable = false",
+                "没有发件人；请把 smtp.from 或 smtp.username 设为邮箱地址，或用 smtp.enable = false 关闭发信",
+            ],
+        );
     }
     let from = from?;
     let named = name.and_then(|name| from.clone().with_name(Some(&name)).ok());
     Some(named.unwrap_or(from))
 }
 
-/// The sender of a backup: its own, else its username when that is an address, else the primary's,
-/// since a login often allows no other. The name is its own, else the primary's.
+/// The sender of a backup: its `from`, else its username if it is an address (a server often accepts
+/// no other sender), else the primary's. The name is its own, else the primary's.
 pub(super) fn backup(
     values: &mut Values,
     home: &str,
@@ -50,15 +56,12 @@ fn own(values: &mut Values, home: &str) -> Option<Mailbox> {
     if values.has(&from) {
         let mailbox = values.mailbox(&from)?;
         if is_placeholder(mailbox.address.as_str()) {
-            values.warn(
-                &from,
-                "this looks like the placeholder of a sample configuration",
-            );
+            values.warn(&from, PLACEHOLDER);
         }
         return Some(mailbox);
     }
-    let login = match &values.stated(&username)?.kind {
-        ::config::ValueKind::String(text) => Mailbox {
+    let login = match values.stated(&username)? {
+        Value::Text(text) => Mailbox {
             name: None,
             address: Recipient::parse(text).ok()?,
         },
@@ -69,11 +72,10 @@ fn own(values: &mut Values, home: &str) -> Option<Mailbox> {
 }
 
 fn name(values: &mut Values, home: &str) -> Option<String> {
-    values.line(&format!("{home}.from_name"), 200)
+    values.line(&format!("{home}.from_name"))
 }
 
-/// Where answers go: a list of mailboxes. A malformed one beside good ones is a warning, for the
-/// mails can be answered all the same.
+/// The reply addresses. A malformed one is only a warning if there are valid ones.
 pub(super) fn reply_to(values: &mut Values, path: &str) -> Vec<Mailbox> {
     if !values.has(path) {
         return Vec::new();
@@ -88,21 +90,24 @@ pub(super) fn reply_to(values: &mut Values, path: &str) -> Vec<Mailbox> {
         return Vec::new();
     }
     for (index, fault) in faults {
-        values.warn(path, format!("entry {} is left out: {fault}", index + 1));
+        let message = Message::from(fault).after("ignored: ", "已忽略：");
+        values.warn(path, message.of_entry(index));
     }
     mailboxes
 }
 
-/// `smtp.to`: the default recipients, each once.
+/// `smtp.to`: the default recipients.
 pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
     const PATH: &str = "smtp.to";
-    if !values.has(PATH) && !values.complete() {
-        return Vec::new();
-    }
-    if !values.has(PATH) {
-        let place = values.home("smtp", "to");
-        values.findings.warn(&place, PATH, "no default recipient, so every event must set `to` / 没有默认收件人，每个事件都须自带 to");
-        return Vec::new();
+    if !values.has(PATH) && values.complete() {
+        values.findings.warn(
+            &values.home("smtp", "to"),
+            PATH,
+            [
+                "no default recipient; every event must set `to`",
+                "没有默认收件人；每个事件都须自带 to",
+            ],
+        );
     }
     values.recipients(PATH, MAX_RECIPIENTS)
 }

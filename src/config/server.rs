@@ -1,4 +1,4 @@
-//! The keys that every mail server has, whether it is used by SMTP or by an HTTP API.
+//! The keys of all mail servers, for SMTP and for HTTP APIs.
 
 use super::values::Values;
 use crate::domain::Mailbox;
@@ -14,10 +14,10 @@ pub(super) fn common(
     let key = |name: &str| format!("{home}.{name}");
     let (cooldown, cooldown_max) = values.pauses(&key("cooldown"), &key("cooldown_max"));
     Common {
-        name: values.line(&key("name"), 64).unwrap_or_default().into(),
+        name: values.line(&key("name")).unwrap_or_default().into(),
         from,
         reply_to,
-        max_connections: values.count(&key("max_connections")),
+        max_connections: values.whole(&key("max_connections")).unwrap_or(1),
         rate_limit: values.rate(&key("rate_limit")),
         cooldown,
         cooldown_max,

@@ -1,22 +1,23 @@
 //! `[smtp]` and `[[smtp.backup]]`: the mail servers.
 
 use super::host::{Encryption, encryption, helo_name, host};
+use super::message::message;
 use super::server::common;
 use super::values::Values;
-use super::{Sources, credentials, directmail, login, preset, sender};
+use super::{Sources, directmail, files, login, preset, sender};
 use crate::domain::Mailbox;
 use crate::transport::providers::Provider;
 use crate::transport::{Kind, Settings, smtp};
 
-/// What the configuration says of mail servers.
+/// The mail servers and their common settings.
 pub(super) struct Servers {
     /// `smtp.enable`.
     pub enabled: bool,
-    /// Primary first; empty when there is none and none is needed.
+    /// Primary first; empty if there is none and none is required.
     pub list: Vec<Settings>,
-    /// Whom mails come from.
+    /// The sender.
     pub from: Option<Mailbox>,
-    /// Where answers go.
+    /// The reply addresses.
     pub reply_to: Vec<Mailbox>,
 }
 
@@ -40,27 +41,32 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
         let home = format!("smtp.backup[{index}]");
         let wanted = values.flag(&format!("{home}.enable"));
         let own_from = sender::backup(values, &home, from.as_ref());
-        let own_reply = Some(sender::reply_to(values, &format!("{home}.reply_to")))
-            .filter(|own| !own.is_empty())
-            .unwrap_or_else(|| reply_to.clone());
+        let own_reply = sender::reply_to(values, &format!("{home}.reply_to"));
         let to = format!("{home}.to");
         if values.has(&to) {
             values.warn(
                 &to,
-                "recipients are read from smtp.to only; this has no effect",
+                [
+                    "has no effect; recipients are read from smtp.to only",
+                    "不起作用；收件人只从 smtp.to 读取",
+                ],
             );
         }
-        list.extend(
-            server(
-                values,
-                sources,
-                &home,
-                needed && wanted,
-                own_from.as_ref(),
-                own_reply,
-            )
-            .filter(|_| wanted),
+        let own_reply = if own_reply.is_empty() {
+            reply_to.clone()
+        } else {
+            own_reply
+        };
+        let own_from = own_from.as_ref();
+        let backup = server(
+            values,
+            sources,
+            &home,
+            needed && wanted,
+            own_from,
+            own_reply,
         );
+        list.extend(backup.filter(|_| wanted));
     }
     distinct_names(values, &mut list);
     Servers {
@@ -77,13 +83,16 @@ fn missing_backups(values: &mut Values) {
         values.findings.problem(
             &variable,
             &format!("smtp.backup[{index}]"),
-            "a later backup is set, but nothing is said of this one; number them from 0",
+            [
+                "this backup is missing, but a later one is set; number them from 0",
+                "缺少该备用服务器，而后面的已设置；请从 0 开始编号",
+            ],
         );
     }
 }
 
-/// One server; `None` when it has no host or something about it is wrong. `needed` makes a missing
-/// host a problem.
+/// One server; `None` if it has no host or is invalid. A missing host is a problem if the server is
+/// `needed`.
 fn server(
     values: &mut Values,
     sources: &Sources,
@@ -94,40 +103,48 @@ fn server(
 ) -> Option<Settings> {
     let preset = preset::read(values, home);
     preset::limits(values, home, preset.as_ref());
-    let sender = from.cloned().or_else(sender::nobody)?;
+    let sender = from.cloned().or_else(sender::placeholder)?;
     let common = common(values, home, sender, reply_to);
     let kind = if directmail::is_wanted(values, home, preset.as_ref()) {
         Kind::DirectMail(directmail::server(values, sources, home)?)
     } else {
         directmail::unused(values, home);
         let from = from.filter(|_| needed);
-        Kind::Smtp(by_smtp(values, sources, home, preset, needed, from)?)
+        Kind::Smtp(smtp_server(
+            values,
+            sources,
+            home,
+            preset.as_ref(),
+            needed,
+            from,
+        )?)
     };
     Some(Settings { common, kind })
 }
 
-/// The keys of SMTP; `None` when there is no host. The login is checked against `from`.
-fn by_smtp(
+/// The settings of SMTP; `None` if there is no host. The login is checked against `from`.
+fn smtp_server(
     values: &mut Values,
     sources: &Sources,
     home: &str,
-    preset: Option<Provider>,
+    preset: Option<&Provider>,
     needed: bool,
     from: Option<&Mailbox>,
 ) -> Option<smtp::Settings> {
     let key = |name: &str| format!("{home}.{name}");
-    let host = host(values, home, preset.as_ref(), needed);
+    let host = host(values, home, preset, needed);
     let Encryption {
         port,
         tls,
         plain_login,
-    } = encryption(values, home, preset.as_ref());
-    let login = login::read(values, sources, home, preset.as_ref(), needed);
+    } = encryption(values, home, preset);
+    // After the host, which tells Google's passwords from others.
+    let login = login::read(values, sources, home, preset, needed);
     if let (Some(login), Some(from)) = (&login, from) {
         preset::sender(
             values,
             home,
-            preset.as_ref(),
+            preset,
             host.as_deref().unwrap_or_default(),
             login.username(),
             &from.address,
@@ -139,19 +156,16 @@ fn by_smtp(
         port,
         tls,
         plain_login,
-        tls_ca_file: credentials::certificate(values, sources, &key("tls_ca_file")),
+        tls_ca_file: files::certificate(values, sources, &key("tls_ca_file")),
         helo_name: helo_name(values, home),
         login,
-        max_mails_per_connection: values
-            .whole(&key("max_mails_per_connection"))
-            .and_then(|mails| u32::try_from(mails).ok())
-            .unwrap_or(1),
+        max_mails_per_connection: values.whole(&key("max_mails_per_connection")).unwrap_or(1),
         timeout: values.span(&key("timeout")),
     };
     host.map(|_| settings)
 }
 
-/// Servers without a name are called by their host, or `directmail`; no two may be called the same.
+/// Names servers without a name after their host or service. Reports two servers with the same name.
 fn distinct_names(values: &mut Values, list: &mut [Settings]) {
     let mut taken: Vec<String> = list
         .iter()
@@ -159,17 +173,15 @@ fn distinct_names(values: &mut Values, list: &mut [Settings]) {
         .filter(|name| !name.is_empty())
         .collect();
     taken.sort();
-    if let Some(pair) = taken.windows(2).find(|pair| pair.first() == pair.last()) {
-        let name = pair.first().cloned().unwrap_or_default();
+    let twice = taken.windows(2).find(|pair| pair.first() == pair.last());
+    if let Some(name) = twice.and_then(<[String]>::first) {
         let place = values.home("smtp", "name");
-        values.findings.problem(
-            &place,
-            "smtp.name",
-            format!(
-                "two servers are called \"{}\"; give each a name of its own",
-                name.escape_debug()
-            ),
+        let message = message!(
+            "two servers are named \"{0}\"; give each a different name",
+            "有两个服务器都名为 \"{0}\"；请使用不同的名称",
+            name.escape_debug()
         );
+        values.findings.problem(&place, "smtp.name", message);
     }
     for server in list
         .iter_mut()
@@ -179,12 +191,9 @@ fn distinct_names(values: &mut Values, list: &mut [Settings]) {
             Kind::Smtp(settings) => settings.host.as_str(),
             Kind::DirectMail(_) => "directmail",
         };
-        let numbered = |n: usize| {
-            if n == 1 {
-                plain.to_owned()
-            } else {
-                format!("{plain} ({n})")
-            }
+        let numbered = |n: usize| match n {
+            1 => plain.to_owned(),
+            _ => format!("{plain} ({n})"),
         };
         let name = (1..=taken.len() + 1)
             .map(numbered)

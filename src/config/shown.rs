@@ -1,47 +1,107 @@
-//! Values as `check --show` prints them.
-
-use ::config::ValueKind;
+//! Values as printed in problems and by `check --show`; secrets and addresses are masked.
 
 use super::key::Kind;
-use super::layers::{mask_url, quote};
+use super::report::Found;
 use super::scalars::{flag, list, number, text};
+use super::value::Value;
 
-/// A value as JSON, in the key's type where it is written as text.
-pub(super) fn typed(kind: Kind, value: &ValueKind) -> serde_json::Value {
+/// An invalid value for a problem: the value itself, or only its type if it is or may contain a
+/// secret.
+pub(super) fn found(kind: Kind, value: &Value) -> Found {
+    let is_text = |item: &Value| matches!(item, Value::Text(_));
+    Found::Type(match value {
+        Value::Unset => ["no value", "空值"],
+        Value::Table => ["a table", "表"],
+        Value::List(items) if kind.takes_list() && !items.iter().all(is_text) => [
+            "a list with an entry that is not text",
+            "含有非文本项的列表",
+        ],
+        Value::List(_) => ["a list", "列表"],
+        Value::Text(_) if kind.is_secret() => ["text", "文本"],
+        Value::Boolean(_) if kind.is_secret() => ["a boolean", "布尔值"],
+        _ if kind.is_secret() => ["a number", "数字"],
+        // After an unclosed quote, the text contains the following lines, and maybe a password.
+        Value::Text(text) if text.contains('\n') => ["multi-line text", "多行文本"],
+        Value::Text(text) => return Found::Value(quote(kind, text)),
+        other => return Found::Value(other.to_string()),
+    })
+}
+
+/// A value as JSON, in the key's type even if it is written as text.
+pub(super) fn typed(kind: Kind, value: &Value) -> serde_json::Value {
     match (kind, value) {
         (Kind::Url(_), _) => mask_url(text(value).unwrap_or_default()).into(),
         (Kind::Flag, _) if flag(value).is_some() => flag(value).into(),
         (Kind::Whole(..), _) if number(value).is_some() => number(value).into(),
-        (_, ValueKind::String(text)) if kind.is_list() => {
-            list(&ValueKind::String(text.clone())).into()
-        }
-        (_, ValueKind::String(text)) => text.as_str().into(),
-        (_, ValueKind::Boolean(flag)) => (*flag).into(),
-        (_, ValueKind::I64(number)) => (*number).into(),
-        (_, ValueKind::Float(number)) => (*number).into(),
-        (_, ValueKind::Array(items)) => items.iter().map(|item| typed(kind, &item.kind)).collect(),
-        _ => serde_json::Value::Null,
+        (_, Value::Text(_)) if kind.is_list() => list(value).into(),
+        (_, Value::Text(text)) => text.as_str().into(),
+        (_, Value::Boolean(flag)) => (*flag).into(),
+        (_, Value::Integer(number)) => (*number).into(),
+        (_, Value::Float(number)) => (*number).into(),
+        (_, Value::List(items)) => items.iter().map(|item| typed(kind, item)).collect(),
+        (_, Value::Unset | Value::Table) => serde_json::Value::Null,
     }
 }
 
-/// A value as the file would have it.
-pub(super) fn show(kind: Kind, value: &ValueKind) -> String {
+/// A value in TOML.
+pub(super) fn show(kind: Kind, value: &Value) -> String {
     match (kind, value) {
         (Kind::Url(_), _) => quote(kind, text(value).unwrap_or_default()),
         (Kind::Flag, _) if flag(value).is_some() => flag(value).unwrap_or_default().to_string(),
         (Kind::Whole(..), _) if number(value).is_some() => {
             number(value).unwrap_or_default().to_string()
         }
-        (_, ValueKind::String(text)) => format!("\"{}\"", text.escape_debug()),
-        (_, ValueKind::Array(items)) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(|item| show(kind, &item.kind))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-        (_, ValueKind::Table(_)) => "a table".to_owned(),
+        (_, Value::Text(text)) => format!("\"{}\"", text.escape_debug()),
+        (_, Value::List(items)) => {
+            let items: Vec<_> = items.iter().map(|item| show(kind, item)).collect();
+            format!("[{}]", items.join(", "))
+        }
         (_, other) => other.to_string(),
+    }
+}
+
+/// A text in quotes, masked according to its kind, with at most 80 characters and without control
+/// characters.
+fn quote(kind: Kind, text: &str) -> String {
+    let text = match kind {
+        Kind::Address(_) | Kind::List(_) => mask_address(text),
+        Kind::Url(_) => mask_url(text),
+        _ => text.to_owned(),
+    };
+    let short: String = text.chars().take(80).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!(
+        "\"{}{dots}\"",
+        short
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace(|c: char| c.is_control(), "?")
+    )
+}
+
+/// `me@qq.com` becomes `m***@qq.com`, also in lists; text without `@` is unchanged.
+fn mask_address(text: &str) -> String {
+    let mask = |part: &str| match part.split_once('@') {
+        Some((local, domain)) => {
+            let local = local
+                .rsplit_once('<')
+                .map_or(local, |(_, local)| local)
+                .trim_start();
+            format!(
+                "{}***@{domain}",
+                local.chars().next().map(String::from).unwrap_or_default()
+            )
+        }
+        None => part.to_owned(),
+    };
+    text.split(',').map(mask).collect::<Vec<_>>().join(",")
+}
+
+/// Only the scheme of a URL with credentials or query parameters.
+fn mask_url(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) if rest.contains(['@', '?']) => format!("{scheme}://***"),
+        None if text.contains('@') => "***".to_owned(),
+        _ => text.to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Where a configuration comes from: a file, variables, the command line.
+//! The sources of a configuration: a file, environment variables, the command line.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,36 +9,36 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::message::{Message, message};
 use super::report::Findings;
 use super::{lookup, ownership};
+use crate::domain::Locale;
 
-/// The most bytes that a configuration file may have.
+/// Maximum bytes of a configuration file.
 const MAX_FILE: u64 = 1_024 * 1_024;
 
-/// Everything that a configuration is read from; [`super::load`] looks at nothing else but the
-/// files that these name.
+/// The sources of a configuration. [`super::load`] reads nothing else, except files that they name.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// `--config PATH`: this file and no other.
+    /// The file given with `--config`.
     pub path: Option<PathBuf>,
-    /// The environment.
+    /// The environment variables.
     pub env: Vec<(OsString, OsString)>,
-    /// What the command line says: the key (`server.listen`), the value, and what to call the place
+    /// Values from the command line: key (`server.listen`), value, and the name of the place
     /// (`--listen`).
     pub overrides: Vec<(String, String, String)>,
-    /// Where files are looked for, in this order, when neither `path` nor `$JOBBELL_CONFIG` names
-    /// one. A relative path is used only when the file is safe: it and its folders belong to this
-    /// user or root, others cannot write to them, and it has one of our tables.
+    /// Where the file is searched, in this order, if neither `path` nor `$JOBBELL_CONFIG` names one.
+    /// A relative path is used only if the file is safe: it and its directories belong to this user
+    /// or root, others cannot write to them, and it has one of the known tables.
     pub places: Vec<PathBuf>,
-    /// Whether a password that is missing can be asked for at a terminal, so that it is not a
-    /// problem yet.
+    /// Whether a missing password can be asked for at a terminal, and is no problem.
     pub can_ask_password: bool,
-    /// What relative paths start at; empty means the process's working directory.
+    /// The base of relative paths; if empty, the working directory of the process.
     pub working_dir: PathBuf,
 }
 
 impl Sources {
-    /// What a process is started with: its environment, `./config.toml` and
+    /// The sources of the `jobbell` program: the environment, `./config.toml` and
     /// `/etc/jobbell/config.toml`.
     pub fn from_process(path: Option<PathBuf>) -> Self {
         let places = vec![
@@ -61,13 +61,12 @@ impl Sources {
             .map(|(_, value)| value.clone())
     }
 
-    /// A path as the configuration means it.
+    /// A path relative to `working_dir`.
     pub(super) fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.working_dir.join(path)
     }
 
-    /// The file that the operator chose by `--config` or `$JOBBELL_CONFIG`, with what the choice is
-    /// called.
+    /// The file chosen with `--config` or `$JOBBELL_CONFIG`, and the name of that place.
     fn chosen(&self) -> Option<(PathBuf, &'static str)> {
         match (&self.path, self.variable("JOBBELL_CONFIG")) {
             (Some(path), _) => Some((path.clone(), "--config")),
@@ -76,20 +75,20 @@ impl Sources {
         }
     }
 
-    /// Whether the file is one that merely lies in the working directory, which may be anybody's (a
-    /// checkout, a shared folder).
+    /// Whether the file was found in the working directory, and not chosen. The directory may belong
+    /// to others (a checkout, a shared directory).
     pub fn is_from_working_directory(&self, file: &Path) -> bool {
         self.chosen().is_none() && file.is_relative()
     }
 
-    /// Reads the file that is in force: its path, what places in it are called, and its text.
+    /// Reads the configuration file: its path, its name in places, and its text.
     pub(super) fn read_file(&self, findings: &mut Findings) -> Option<(PathBuf, String, String)> {
         if let Some((path, place)) = self.chosen() {
             let name = path.display().to_string();
             return match read(&self.resolve(&path)) {
                 Ok(text) => Some((path, name, text)),
-                Err(why) => {
-                    findings.problem(place, "", format!("the configuration file {name} {why}"));
+                Err(refused) => {
+                    findings.problem(place, "", refused.of_file(&name));
                     None
                 }
             };
@@ -104,13 +103,17 @@ impl Sources {
             match read {
                 Ok(text) => return Some((path.clone(), name, text)),
                 Err(Refused::Missing) => {}
-                Err(Refused::NotOurs(why)) => findings.warn(
-                    &self.resolve(path).display().to_string(),
-                    "",
-                    format!("this file is ignored, because it {why}; to use it all the same, name it: --config {name}"),
-                ),
-                Err(why) => {
-                    findings.problem(&name, "", format!("the configuration file {name} {why}"));
+                Err(Refused::NotOurs(why)) => {
+                    let (en, zh) = (why.text(Locale::En), why.text(Locale::ZhCn));
+                    let message = message!(
+                        "file ignored, because it {en}; to use it anyway, pass --config {name}",
+                        "该文件已被忽略：{zh}；如需使用，请指定 --config {name}"
+                    );
+                    let place = self.resolve(path).display().to_string();
+                    findings.warn(&place, "", message);
+                }
+                Err(refused) => {
+                    findings.problem(&name, "", refused.of_file(&name));
                     return None;
                 }
             }
@@ -119,7 +122,7 @@ impl Sources {
     }
 }
 
-/// Shows which sources there are, never what they say: the environment holds passwords.
+/// Prints no values, because the environment contains passwords.
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = format_args!(
@@ -138,19 +141,26 @@ impl fmt::Debug for Sources {
 
 enum Refused {
     Missing,
-    /// A file of the working directory that is somebody else's, or another program's.
-    NotOurs(String),
-    Other(String),
+    /// A file in the working directory that belongs to another user or program.
+    NotOurs(Message),
+    Other(Message),
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => {
-                "does not exist; correct the path, or copy the reference file config.toml there"
-            }
+impl Refused {
+    /// The problem with a file of this name.
+    fn of_file(self, name: &str) -> Message {
+        let why = match self {
+            Self::Missing => [
+                "does not exist; correct the path, or copy the reference file config.toml there",
+                "不存在；请更正路径，或把参考文件 config.toml 复制到该处",
+            ]
+            .into(),
             Self::NotOurs(why) | Self::Other(why) => why,
-        })
+        };
+        why.after(
+            &format!("the configuration file {name} "),
+            &format!("配置文件 {name} "),
+        )
     }
 }
 
@@ -158,14 +168,18 @@ fn explain(error: &std::io::Error) -> Refused {
     match error.kind() {
         ErrorKind::NotFound => Refused::Missing,
         ErrorKind::PermissionDenied => {
-            Refused::Other("may not be read by this user; change its mode or its owner".to_owned())
+            let message = [
+                "cannot be read: permission denied; change its mode or its owner",
+                "无法读取：没有权限；请修改其权限或所有者",
+            ];
+            Refused::Other(message.into())
         }
-        kind => Refused::Other(format!("cannot be read ({kind})")),
+        kind => Refused::Other(message!("cannot be read: {kind}", "无法读取：{kind}")),
     }
 }
 
-/// Reads a file that was only found, not named: it must be nobody else's, and a configuration of
-/// this program (CWE-426).
+/// Reads a file that was found and not chosen: no other user may control it, and it must be a
+/// configuration of this program (CWE-426).
 fn read_ours(path: &Path) -> Result<String, Refused> {
     ownership::check_path(path).map_err(|fault| match fault {
         ownership::Fault::Missing => Refused::Missing,
@@ -175,9 +189,11 @@ fn read_ours(path: &Path) -> Result<String, Refused> {
         ownership::check_file(meta).map_err(Refused::NotOurs)
     })?;
     if !names_a_table(&String::from_utf8_lossy(&bytes)) {
-        return Err(Refused::NotOurs(
-            "has none of Jobbell's tables, such as [smtp]".to_owned(),
-        ));
+        let message = [
+            "has none of Jobbell's tables, such as [smtp]",
+            "其中没有 Jobbell 的表，如 [smtp]",
+        ];
+        return Err(Refused::NotOurs(message.into()));
     }
     text(bytes)
 }
@@ -190,7 +206,7 @@ fn read_bytes(
     path: &Path,
     check: impl FnOnce(&Metadata) -> Result<(), Refused>,
 ) -> Result<Vec<u8>, Refused> {
-    // Not blocking: a pipe in the file's place could keep us waiting for ever.
+    // Non-blocking, because opening a named pipe could wait forever.
     let file = File::options()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
@@ -199,26 +215,32 @@ fn read_bytes(
     let meta = file.metadata().map_err(|error| explain(&error))?;
     check(&meta)?;
     if !meta.is_file() {
-        return Err(Refused::Other("is not a regular file".to_owned()));
+        return Err(Refused::Other(
+            ["is not a regular file", "不是普通文件"].into(),
+        ));
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| explain(&error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
-        return Err(Refused::Other("is larger than 1 MiB".to_owned()));
+        return Err(Refused::Other(
+            ["is larger than 1 MiB", "大于 1 MiB"].into(),
+        ));
     }
     Ok(bytes)
 }
 
-/// Windows editors put a byte order mark before the text; UTF-16 is what their `Unicode` means.
+/// The text without a byte order mark; Windows editors may also save UTF-16.
 fn text(bytes: Vec<u8>) -> Result<String, Refused> {
-    crate::encoding::utf8_file(bytes)
-        .map_err(|why| Refused::Other(format!("{why}; save it as UTF-8")))
+    crate::encoding::utf8_file(bytes).map_err(|why| {
+        let zh = "不是 UTF-8 文本；请另存为 UTF-8".to_owned();
+        Refused::Other((format!("{why}; save it as UTF-8"), zh).into())
+    })
 }
 
-/// Whether a line is the header of one of our tables, or sets a key of one (`smtp.host = …`, `smtp
-/// = {`); also where the rest is no valid TOML.
+/// Whether a line is the header of a known table, or sets a key of one (`smtp.host = …`, `smtp = {`).
+/// The rest need not be valid TOML.
 fn names_a_table(text: &str) -> bool {
     let is_ours = |line: &str| {
         let line = line.trim_start_matches([' ', '\t', '\u{FEFF}']);

@@ -1,58 +1,59 @@
-//! `[[server.token]]`: tokens with some rights, each with a name.
+//! `[[server.token]]`: named tokens with limited rights.
 
 use super::Sources;
-use super::values::Values;
-use super::{credentials, nearest};
+use super::message::message;
+use super::nearest::{self, did_you_mean};
+use super::values::{Refusal, Values};
+use super::{Message, credentials, files};
 use crate::domain::MailKind;
 use crate::http::tokens::{Digest, Rate, Scope, Token};
 use crate::secret::Secret;
 
-/// The most characters of a name: with the place where events come in, it is a column of the store.
+/// Maximum characters of a name; event sources in the database include it.
 const MAX_NAME: usize = 31;
-/// The most entries of a token's `to`.
+/// Maximum entries of a token's `to`.
 const MAX_TO: usize = 1_000;
 
-/// Reads every token; `masters` are those with all rights. Those that are wrong are left out, with
-/// what is wrong against them.
+/// Reads all tokens; `masters` are the tokens with all rights. Invalid tokens are reported and left out.
 pub(super) fn read(values: &mut Values, sources: &Sources, masters: &[Secret]) -> Vec<Token> {
-    let read: Vec<_> = (0..values.tokens())
-        .map(|index| token(values, sources, &format!("server.token[{index}]")))
-        .collect();
     let masters: Vec<_> = masters
         .iter()
         .map(|token| Digest::of(token.expose()))
         .collect();
     let mut tokens: Vec<Token> = Vec::new();
-    for (index, token) in read.into_iter().enumerate() {
-        let Some(token) = token else { continue };
+    for index in 0..values.tokens() {
         let home = format!("server.token[{index}]");
+        let Some(token) = token(values, sources, &home) else {
+            continue;
+        };
         if tokens.iter().any(|known| known.name == token.name) {
-            let (path, place) = (
-                format!("{home}.name"),
-                values.origin(&format!("{home}.name")),
-            );
-            values.findings.problem(
-                &place,
-                &path,
-                "another token has this name; names tell tokens apart",
+            values.problem(
+                &format!("{home}.name"),
+                [
+                    "another token has this name; use different names",
+                    "另有令牌使用该名称；请使用不同的名称",
+                ],
             );
         }
-        let named = tokens
-            .iter()
-            .find(|known| known.digest == token.digest)
-            .map(|known| format!("the token {}", known.name));
-        let same = named.or_else(|| {
-            masters
-                .contains(&token.digest)
-                .then(|| "one of server.tokens, which has all rights".to_owned())
-        });
-        if let Some(other) = same {
+        let same = tokens.iter().find(|known| known.digest == token.digest);
+        let message: Option<Message> = match same {
+            Some(known) => Some(message!(
+                "is the same as the token {0}; use different tokens",
+                "与令牌 {0} 相同；请使用不同的令牌",
+                known.name
+            )),
+            None if masters.contains(&token.digest) => Some(
+                [
+                    "is the same as one of server.tokens, which has all rights; use different tokens",
+                    "与 server.tokens 中拥有全部权限的令牌相同；请使用不同的令牌",
+                ]
+                .into(),
+            ),
+            None => None,
+        };
+        if let Some(message) = message {
             let place = values.home(&home, "value");
-            values.findings.problem(
-                &place,
-                &home,
-                format!("it is the same as {other}; give each its own value"),
-            );
+            values.findings.problem(&place, &home, message);
         }
         tokens.push(token);
     }
@@ -64,35 +65,31 @@ fn token(values: &mut Values, sources: &Sources, home: &str) -> Option<Token> {
     let name = name(values, home);
     let secret = secret(values, sources, home, name.as_deref());
     let may = words(values, &key("may"), &Scope::ALL, Scope::as_str);
-    if !values.has(&key("may")) && values.complete() {
-        let place = values.home(home, "may");
-        values.findings.problem(
-            &place,
-            &key("may"),
-            "is missing: say what the token may do, as may = [\"post\"]",
+    if !values.has(&key("may")) {
+        values.missing(
+            home,
+            "may",
+            [
+                "is missing; list what the token may do, as in may = [\"post\"]",
+                "缺失；请列出令牌的权限，例如 may = [\"post\"]",
+            ],
         );
     }
     let kinds = words(values, &key("kinds"), MailKind::ALL, MailKind::as_str);
     let to = values.allowed(&key("to"), MAX_TO);
-    let rate = if values.has(&key("rate")) {
-        values.rate(&key("rate"))
-    } else {
-        None
-    };
-    for limit in ["kinds", "to"]
-        .map(key)
-        .iter()
-        .filter(|_| !may.contains(&Scope::Post))
-    {
-        if values.has(limit) {
-            values.warn(limit, "has no effect: the token may not post");
+    let rate = values.rate(&key("rate"));
+    for limit in ["kinds", "to"].map(key) {
+        if values.has(&limit) && !may.contains(&Scope::Post) {
+            values.warn(
+                &limit,
+                [
+                    "has no effect; the token may not post",
+                    "不起作用；该令牌没有 post 权限",
+                ],
+            );
         }
     }
     let (digest, value) = secret?;
-    let rate = rate.map(|rate| Rate {
-        number: rate.mails,
-        per: rate.per,
-    });
     Some(Token {
         name: name?,
         digest,
@@ -100,35 +97,32 @@ fn token(values: &mut Values, sources: &Sources, home: &str) -> Option<Token> {
         may,
         kinds,
         to,
-        rate,
+        rate: rate.map(|rate| Rate {
+            number: rate.mails,
+            per: rate.per,
+        }),
     })
 }
 
 fn name(values: &mut Values, home: &str) -> Option<String> {
     let path = format!("{home}.name");
     if !values.has(&path) {
-        if values.complete() {
-            let place = values.home(home, "name");
-            values.findings.problem(
-                &place,
-                &path,
-                "is missing: name the token, so that records and logs can say which one it was",
-            );
-        }
-        return None;
+        values.missing(
+            home,
+            "name",
+            [
+                "is missing; name the token, to identify it in records and logs",
+                "缺失；请为令牌命名，以便在记录和日志中识别",
+            ],
+        );
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let fits = |text: &str| (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(plain);
-    values.parsed(&path, |text| {
-        if fits(text) {
-            Ok(text.to_owned())
-        } else {
-            Err(None)
-        }
+    values.checked(&path, |text| {
+        (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(plain)
     })
 }
 
-/// The token's digest, and the token itself where it is said.
+/// The token's digest, and the token itself unless only its digest is given.
 fn secret(
     values: &mut Values,
     sources: &Sources,
@@ -147,86 +141,81 @@ fn secret(
     let path = if values.has(&file) { &file } else { &value };
     match (values.has(path), values.has(&sha256)) {
         (true, true) => {
-            values.problem(
-                &sha256,
-                format!("{path} and {sha256} exclude each other; keep one"),
+            let message = message!(
+                "{path} and {sha256} exclude each other; keep one",
+                "{path} 与 {sha256} 不能同时设置；请只保留一个"
             );
+            values.problem(&sha256, message);
             None
         }
-        (false, true) => {
-            let digest = |text: &str| {
-                Digest::from_hex(text).ok_or_else(|| {
-                    Some("64 hexadecimal digits are needed: printf %s TOKEN | sha256sum".to_owned())
-                })
-            };
-            values.parsed(&sha256, digest).map(|digest| (digest, None))
-        }
+        (false, true) => values.parsed(&sha256, digest).map(|digest| (digest, None)),
         (true, false) => {
             let text = if values.has(&file) {
-                credentials::secret_file(values, sources, &file)
+                files::secret_file(values, sources, &file)
             } else {
                 values.text(&value)
             };
             let token = text?.trim().to_owned();
-            check_token(values, path, "the token", &token);
+            check_token(values, path, None, &token);
             Some((Digest::of(&token), Some(Secret::new(token))))
         }
-        (false, false) if values.complete() => {
-            let place = values.home(home, "value");
-            values.findings.problem(
-                &place,
-                home,
-                "has no token: set value, value_file or sha256",
-            );
+        (false, false) => {
+            if values.complete() {
+                let message = [
+                    "has no token; set value, value_file or sha256",
+                    "没有令牌；请设置 value、value_file 或 sha256",
+                ];
+                let place = values.home(home, "value");
+                values.findings.problem(&place, home, message);
+            }
             None
         }
-        (false, false) => None,
     }
 }
 
-/// A list of words of a closed set; the nearest one is offered for another.
-fn words<T: Copy + PartialEq>(
+fn digest(text: &str) -> Result<Digest, Refusal> {
+    Digest::from_hex(text).ok_or_else(|| {
+        let message = [
+            "64 hexadecimal digits are required: printf %s TOKEN | sha256sum",
+            "需要 64 位十六进制数字：printf %s 令牌 | sha256sum",
+        ];
+        Some(message.into())
+    })
+}
+
+/// A list of words of a closed set.
+fn words<T: Copy>(
     values: &mut Values,
     path: &str,
     all: &[T],
     name: impl Fn(T) -> &'static str,
 ) -> Vec<T> {
-    if !values.has(path) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    for word in values.list(path) {
-        if let Some(known) = all
-            .iter()
-            .find(|known| name(**known) == word.to_ascii_lowercase())
-        {
-            found.push(*known);
-        } else {
-            let near = nearest::word(&word, all.iter().map(|known| name(*known)))
-                .map(|near| format!("did you mean \"{near}\"?"));
-            values.refuse(
-                path,
-                Some(near.unwrap_or_else(|| "an entry is none of these words".to_owned())),
-            );
-        }
-    }
-    found
+    values.entries(path, usize::MAX, |word| {
+        let lower = word.to_ascii_lowercase();
+        let known = all.iter().copied().find(|known| name(*known) == lower);
+        known.ok_or_else(|| {
+            let near = nearest::word(word, all.iter().map(|known| name(*known)));
+            near.map_or_else(
+                || ["not one of these words", "不在可选值之列"].into(),
+                did_you_mean,
+            )
+        })
+    })
 }
 
-/// Says what is wrong with a token, which `what` names.
-pub(super) fn check_token(values: &mut Values, path: &str, what: &str, token: &str) {
-    let place = values.origin(path);
+/// Reports an unusable token, and warns about a short one. `number` is its position in a list, from 1.
+pub(super) fn check_token(values: &mut Values, path: &str, number: Option<usize>, token: &str) {
+    let (en, zh) = match number {
+        Some(number) => (format!("token {number} "), format!("第 {number} 个令牌")),
+        None => ("the token ".to_owned(), "令牌".to_owned()),
+    };
     if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        values.findings.problem(
-            &place,
-            path,
-            format!("{what} is empty, too long, or has blanks or characters outside ASCII"),
-        );
+        let message = Message::from([
+            "is empty, too long, or contains spaces or non-ASCII characters",
+            "为空、过长，或含有空格或非 ASCII 字符",
+        ]);
+        values.problem(path, message.after(&en, &zh));
     } else if token.len() < 16 {
-        values.findings.warn(
-            &place,
-            path,
-            format!("{what} is short and could be guessed; 32 random characters are good"),
-        );
+        values.warn(path, Message::from(credentials::SHORT).after(&en, &zh));
     }
 }

@@ -1,4 +1,4 @@
-//! Times, sizes and rates as people write them.
+//! Durations, sizes and rates as written in a configuration.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const SIZES: [(&str, u64); 7] = [
     ("gb", 1_000_000_000),
 ];
 
-/// Reads `1MiB`, `512 KiB`, `2MB` or a bare number of bytes; the unit in any case.
+/// Parses `1MiB`, `512 KiB`, `2MB` or a number of bytes; units are case-insensitive.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = leading_number(text.trim())?;
     let unit = if unit.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
         .and_then(|(_, factor)| number.checked_mul(*factor))
 }
 
-/// Reads `30/min`.
+/// Parses `30/min`.
 pub(super) fn rate(text: &str) -> Option<RateLimit> {
     let (number, unit) = text.split_once('/')?;
     let mails: u32 = number
@@ -54,7 +54,7 @@ pub(super) fn rate(text: &str) -> Option<RateLimit> {
     })
 }
 
-/// Writes a rate as [`rate`] reads it.
+/// Formats a rate for [`rate`].
 pub(super) fn show_rate(rate: RateLimit) -> String {
     let unit = match rate.per.as_secs() {
         0..60 => "s",
@@ -65,7 +65,7 @@ pub(super) fn show_rate(rate: RateLimit) -> String {
     format!("{}/{unit}", rate.mails)
 }
 
-/// Writes a size in the largest binary unit that fits evenly.
+/// Formats a size in the largest binary unit that divides it.
 pub(super) fn show_bytes(bytes: u64) -> String {
     let (name, shift) = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
         .into_iter()
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_in_both_systems() {
+    fn sizes_are_parsed_in_both_unit_systems() {
         for (text, size) in [
             ("1MiB", 1 << 20),
             ("512KiB", 512 << 10),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_name_a_number_and_a_span() {
+    fn rates_have_a_number_and_a_unit() {
         let limit = |mails, seconds| {
             Some(RateLimit {
                 mails,

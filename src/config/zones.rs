@@ -1,50 +1,33 @@
-//! Time zones as people write them: what is no IANA name gets the one that is meant, and none where
-//! it is not clear.
+//! Suggests the IANA time zone for a name that is not one, unless it is ambiguous.
 
 use jiff::tz::TimeZoneDatabase;
 
-/// How alike the last part of a name must be for a slip.
-const ALIKE: f64 = 0.75;
+use super::message::{Message, message};
+use super::nearest::did_you_mean;
 
-/// Cities and other names that the database does not have, with the zone whose time is kept there.
-const NAMES: [(&str, &str); 34] = [
-    ("beijing", "Asia/Shanghai"),
-    ("peking", "Asia/Shanghai"),
-    ("shenzhen", "Asia/Shanghai"),
-    ("guangzhou", "Asia/Shanghai"),
-    ("hangzhou", "Asia/Shanghai"),
-    ("nanjing", "Asia/Shanghai"),
-    ("chengdu", "Asia/Shanghai"),
-    ("wuhan", "Asia/Shanghai"),
-    ("xian", "Asia/Shanghai"),
-    ("tianjin", "Asia/Shanghai"),
-    ("china", "Asia/Shanghai"),
-    ("北京", "Asia/Shanghai"),
-    ("上海", "Asia/Shanghai"),
-    ("香港", "Asia/Hong_Kong"),
-    ("台北", "Asia/Taipei"),
-    ("东京", "Asia/Tokyo"),
-    ("osaka", "Asia/Tokyo"),
-    ("delhi", "Asia/Kolkata"),
-    ("new_delhi", "Asia/Kolkata"),
-    ("mumbai", "Asia/Kolkata"),
-    ("bangalore", "Asia/Kolkata"),
-    ("hanoi", "Asia/Ho_Chi_Minh"),
-    ("san_francisco", "America/Los_Angeles"),
-    ("seattle", "America/Los_Angeles"),
-    ("california", "America/Los_Angeles"),
-    ("washington", "America/New_York"),
-    ("boston", "America/New_York"),
-    ("miami", "America/New_York"),
-    ("dallas", "America/Chicago"),
-    ("houston", "America/Chicago"),
-    ("munich", "Europe/Berlin"),
-    ("frankfurt", "Europe/Berlin"),
-    ("geneva", "Europe/Zurich"),
-    ("barcelona", "Europe/Madrid"),
+/// Minimum similarity of the last part of a name, to be taken for a typing error.
+const SIMILAR: f64 = 0.75;
+
+/// Zones, with cities and other names that the database lacks.
+const NAMES: [(&str, &str); 12] = [
+    (
+        "Asia/Shanghai",
+        "beijing peking shenzhen guangzhou hangzhou nanjing chengdu wuhan xian tianjin china 北京 上海",
+    ),
+    ("Asia/Hong_Kong", "香港"),
+    ("Asia/Taipei", "台北"),
+    ("Asia/Tokyo", "东京 osaka"),
+    ("Asia/Kolkata", "delhi new_delhi mumbai bangalore"),
+    ("Asia/Ho_Chi_Minh", "hanoi"),
+    ("America/Los_Angeles", "san_francisco seattle california"),
+    ("America/New_York", "washington boston miami"),
+    ("America/Chicago", "dallas houston"),
+    ("Europe/Berlin", "munich frankfurt"),
+    ("Europe/Zurich", "geneva"),
+    ("Europe/Madrid", "barcelona"),
 ];
 
-/// Abbreviations of one zone.
+/// Unambiguous abbreviations.
 const SHORT: [(&str, &str); 14] = [
     ("PST", "America/Los_Angeles"),
     ("PDT", "America/Los_Angeles"),
@@ -62,8 +45,8 @@ const SHORT: [(&str, &str); 14] = [
     ("NZST", "Pacific/Auckland"),
 ];
 
-/// Abbreviations that stand for several zones.
-const UNCLEAR: [(&str, &str); 5] = [
+/// Ambiguous abbreviations.
+const AMBIGUOUS: [(&str, &str); 5] = [
     (
         "CST",
         "China (\"Asia/Shanghai\"), North America (\"America/Chicago\") and Cuba (\"America/Havana\")",
@@ -86,7 +69,7 @@ const UNCLEAR: [(&str, &str); 5] = [
     ),
 ];
 
-/// Offsets that are no whole hours, with the zone that keeps them all year.
+/// Offsets of fractional hours, with a zone that has them all year.
 const PARTS: [(i32, &str); 8] = [
     (210, "Asia/Tehran"),
     (270, "Asia/Kabul"),
@@ -98,29 +81,30 @@ const PARTS: [(i32, &str); 8] = [
     (-570, "Pacific/Marquesas"),
 ];
 
-/// What was probably meant by a name that is no zone.
-pub(super) fn advice(text: &str, zones: &TimeZoneDatabase) -> Option<String> {
+/// The suggestion for a name that is not a time zone.
+pub(super) fn advice(text: &str, zones: &TimeZoneDatabase) -> Option<Message> {
     let upper = text.to_ascii_uppercase();
-    if let Some((_, which)) = UNCLEAR.iter().find(|(short, _)| *short == upper) {
-        return Some(format!(
-            "{upper} is used in {which}; write the one that you mean"
+    if let Some((_, which)) = AMBIGUOUS.iter().find(|(short, _)| *short == upper) {
+        return Some(message!(
+            "{upper} is used in {which}; write one of these names",
+            "{upper} 有多种含义：{which}；请写明其一"
         ));
     }
-    let meant = |name: &str| Some(format!("did you mean \"{name}\"?"));
     if let Some((_, zone)) = SHORT.iter().find(|(short, _)| *short == upper) {
-        return meant(zone);
+        return Some(did_you_mean(zone));
     }
     if let Some(minutes) = offset(&upper) {
-        return of_offset(minutes).map(|(zone, note)| format!("did you mean \"{zone}\"?{note}"));
+        return of_offset(minutes);
     }
     let leaf = leaf(text);
-    if let Some((_, zone)) = NAMES.iter().find(|(name, _)| *name == leaf) {
-        return meant(zone);
+    let has_name = |(_, names): &&(_, &str)| names.split(' ').any(|name| name == leaf);
+    if let Some((zone, _)) = NAMES.iter().find(has_name) {
+        return Some(did_you_mean(zone));
     }
-    nearest(text, &leaf, zones).and_then(|name| meant(&name))
+    nearest(text, &leaf, zones).map(|name| did_you_mean(&name))
 }
 
-/// The place without its region, as `beijing` of `Asia/Beijing`.
+/// The last part of a name: `beijing` for `Asia/Beijing`.
 fn leaf(text: &str) -> String {
     text.rsplit('/')
         .next()
@@ -131,8 +115,7 @@ fn leaf(text: &str) -> String {
         .replace('\'', "")
 }
 
-/// A known zone whose place is written nearly so; another region is a slip only where the place is
-/// exactly that.
+/// A known zone with a similar last part. In another region, the last part must be equal.
 fn nearest(text: &str, leaf: &str, zones: &TimeZoneDatabase) -> Option<String> {
     let region = text
         .split_once('/')
@@ -142,9 +125,9 @@ fn nearest(text: &str, leaf: &str, zones: &TimeZoneDatabase) -> Option<String> {
         let its_region = name
             .split_once('/')
             .map(|(region, _)| region.to_lowercase());
-        let alike = strsim::normalized_damerau_levenshtein(&place, leaf);
-        if region.is_none() || its_region == region || alike >= 1.0 {
-            alike
+        let similarity = strsim::normalized_damerau_levenshtein(&place, leaf);
+        if region.is_none() || its_region == region || similarity >= 1.0 {
+            similarity
         } else {
             0.0
         }
@@ -156,10 +139,10 @@ fn nearest(text: &str, leaf: &str, zones: &TimeZoneDatabase) -> Option<String> {
     let best = known
         .map(|name| (score(&name), name))
         .max_by(|one, two| one.0.total_cmp(&two.0))?;
-    (best.0 >= ALIKE).then_some(best.1)
+    (best.0 >= SIMILAR).then_some(best.1)
 }
 
-/// The minutes east of Greenwich of `UTC+8`, `GMT-05:30`, `+0800`.
+/// The offset in minutes, east positive, of `UTC+8`, `GMT-05:30`, `+0800`.
 fn offset(text: &str) -> Option<i32> {
     let rest = ["UTC", "GMT", "Z"]
         .iter()
@@ -180,28 +163,21 @@ fn offset(text: &str) -> Option<i32> {
     ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then(|| sign * (hours * 60 + minutes))
 }
 
-/// The zone of an offset. POSIX counts west of Greenwich, so that the sign of `Etc/GMT-8` is the
-/// other way round.
-fn of_offset(minutes: i32) -> Option<(String, &'static str)> {
-    if minutes % 60 == 0 {
-        let hours = minutes / 60;
-        return match hours {
-            0 => Some(("UTC".to_owned(), "")),
-            1..=14 => Some((
-                format!("Etc/GMT-{hours}"),
-                " (its sign is the other way round)",
-            )),
-            -12..=-1 => Some((
-                format!("Etc/GMT+{}", -hours),
-                " (its sign is the other way round)",
-            )),
-            _ => None,
-        };
+/// The suggestion for an offset. `Etc/GMT-8` is POSIX notation, in which the sign is inverted.
+fn of_offset(minutes: i32) -> Option<Message> {
+    if minutes % 60 != 0 {
+        let (_, zone) = PARTS.iter().find(|(known, _)| *known == minutes)?;
+        return Some(did_you_mean(zone));
     }
-    PARTS
-        .iter()
-        .find(|(known, _)| *known == minutes)
-        .map(|(_, zone)| ((*zone).to_owned(), ""))
+    match minutes / 60 {
+        0 => Some(did_you_mean("UTC")),
+        hours @ -12..=14 => Some(message!(
+            "did you mean \"Etc/GMT{0:+}\"? (its sign is inverted)",
+            "是否指 \"Etc/GMT{0:+}\"？（该写法正负号相反）",
+            -hours
+        )),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -209,11 +185,13 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> String {
-        advice(text, &TimeZoneDatabase::bundled()).unwrap_or_default()
+        advice(text, &TimeZoneDatabase::bundled())
+            .map(|message| message.to_string())
+            .unwrap_or_default()
     }
 
     #[test]
-    fn the_zone_that_is_meant_is_named() {
+    fn similar_names_and_offsets_get_a_suggestion() {
         for (text, zone) in [
             ("Asia/Beijing", "Asia/Shanghai"),
             ("Beijing", "Asia/Shanghai"),
@@ -239,18 +217,15 @@ mod tests {
                 said(text)
             );
         }
-        for named in [NAMES.as_slice(), SHORT.as_slice()]
-            .concat()
-            .iter()
-            .map(|(_, zone)| *zone)
-            .chain(PARTS.map(|(_, zone)| zone))
-        {
+        let zones = NAMES.iter().map(|(zone, _)| *zone);
+        let abbreviated = SHORT.iter().map(|(_, zone)| *zone);
+        for named in zones.chain(abbreviated).chain(PARTS.map(|(_, zone)| zone)) {
             assert!(TimeZoneDatabase::bundled().get(named).is_ok(), "{named}");
         }
     }
 
     #[test]
-    fn what_is_unclear_or_far_gets_no_guess() {
+    fn ambiguous_and_unknown_names_get_no_suggestion() {
         assert!(said("CST").contains("Asia/Shanghai") && said("CST").contains("America/Chicago"));
         for text in [
             "Mars/Olympus",

@@ -8,7 +8,7 @@ use super::ListOptions;
 use super::access_error::AccessError;
 use super::permission::permitted;
 use super::show::text;
-use crate::config::Config;
+use crate::config::{Config, Message};
 use crate::domain::{DeliveryId, EventId, Recipient, State, Timestamp};
 use crate::queue::{Filter, Queue, sqlite};
 
@@ -218,31 +218,27 @@ pub(super) fn granted(answer: Answer) -> Result<Value, AccessError> {
 }
 
 fn filter(options: &ListOptions) -> Result<Filter, AccessError> {
-    let invalid = |option, detail: &dyn std::fmt::Display| AccessError::Option {
-        option,
-        detail: detail.to_string(),
-    };
-    let state = match &options.state {
-        Some(name) => Some(State::from_name(name).ok_or_else(|| {
-            invalid(
-                "--state",
-                &"expected queued, sending, sent, dead, suppressed or cancelled",
-            )
-        })?),
-        None => None,
-    };
+    let invalid = |option, detail: Message| AccessError::Option { option, detail };
+    let state = options.state.as_deref().map(|name| {
+        let states = "queued, sending, sent, dead, suppressed, cancelled";
+        let message = (
+            format!("expected one of {states}"),
+            format!("应为 {states} 之一"),
+        );
+        State::from_name(name).ok_or_else(|| invalid("--state", message.into()))
+    });
     let to = options
         .to
         .as_deref()
-        .map(Recipient::parse)
-        .transpose()
-        .map_err(|error| invalid("--to", &error))?;
-    let since = options
-        .since
-        .as_deref()
-        .map(str::parse::<Timestamp>)
-        .transpose();
-    let since =
-        since.map_err(|_| invalid("--since", &"expected a time such as 2026-01-01T00:00:00Z"))?;
+        .map(|text| Recipient::parse(text).map_err(|error| invalid("--to", error.into())));
+    let since = options.since.as_deref().map(|text| {
+        let message = [
+            "expected a time such as 2026-01-01T00:00:00Z",
+            "应为时间，如 2026-01-01T00:00:00Z",
+        ];
+        text.parse::<Timestamp>()
+            .map_err(|_| invalid("--since", message.into()))
+    });
+    let (state, to, since) = (state.transpose()?, to.transpose()?, since.transpose()?);
     Ok(Filter { state, to, since })
 }

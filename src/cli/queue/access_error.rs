@@ -1,6 +1,7 @@
 //! Errors of the commands on the queue.
 
 use super::super::client::{Answer, ClientError, explain};
+use crate::config::Message;
 use crate::domain::Locale;
 use crate::queue::sqlite::{BackupError, OpenError};
 use crate::queue::{ListError, OperatorError, StoreError};
@@ -29,7 +30,7 @@ pub(super) enum AccessError {
     #[error("{option}: {detail}")]
     Option {
         option: &'static str,
-        detail: String,
+        detail: Message,
     },
     #[error("no event or delivery has the ID {0}")]
     Unknown(String),
@@ -60,6 +61,15 @@ impl AccessError {
             (Self::Verb(OperatorError::PayloadRemoved), Locale::ZhCn) => {
                 "该事件的内容已删除：验证码和链接在邮件结束后立即删除，其他内容在 queue.payload_retention 到期后删除".to_owned()
             }
+            (Self::Verb(OperatorError::NotFound), Locale::ZhCn) => "没有这个投递".to_owned(),
+            (Self::Verb(OperatorError::Conflict { state }), Locale::ZhCn) => {
+                format!("操作被拒绝：该投递的状态为 {state}")
+            }
+            (Self::Verb(OperatorError::Expired), Locale::ZhCn) => "该邮件的发送期限已过".to_owned(),
+            (Self::Option { option, detail }, _) => format!("{option}: {}", detail.text(locale)),
+            (Self::Open(error) | Self::Backup(BackupError::Open(error)), Locale::ZhCn) => {
+                chinese_open_error(error).unwrap_or_else(|| error.to_string())
+            }
             (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
             (Self::Ambiguous(id), Locale::ZhCn) => format!("有多个投递的 ID 以 {id} 结尾；请多写几位"),
             (Self::NoneFits { id, states, .. }, Locale::ZhCn) => format!("{id} 是事件，其投递均不适用此操作：{states}"),
@@ -67,4 +77,35 @@ impl AccessError {
             (error, _) => error.to_string(),
         }
     }
+}
+
+/// The errors of opening a queue that operators meet most.
+fn chinese_open_error(error: &OpenError) -> Option<String> {
+    Some(match error {
+        OpenError::Locked { path } => format!(
+            "另一个 jobbell 正在使用该队列（持有锁 {}）；请先停止它，或另设 queue.state_dir 和 queue.url",
+            path.display()
+        ),
+        OpenError::MissingParent { path } => format!(
+            "无法创建 {}：上级目录不存在；请先创建，或更改 queue.state_dir",
+            path.display()
+        ),
+        OpenError::NotADirectory { path } => format!(
+            "{} 不是目录；请将其移走，或更改 queue.state_dir",
+            path.display()
+        ),
+        OpenError::NotWritable { path, source } => format!(
+            "无法写入 {}（{source}）；请让运行 jobbell 的用户可写，或更改 queue.state_dir",
+            path.display()
+        ),
+        OpenError::NoQueue { path } => format!(
+            "{} 处没有队列；请先启动一次守护进程，或检查 queue.url 和 queue.state_dir",
+            path.display()
+        ),
+        OpenError::Newer { path, found, known } => format!(
+            "数据库 {} 的结构版本为 {found}，此版本只支持到 {known}；请安装更新的 jobbell，或更改 queue.url",
+            path.display()
+        ),
+        _ => return None,
+    })
 }

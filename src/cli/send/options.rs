@@ -171,6 +171,7 @@ pub(super) fn prepared(
 
 /// Prints the configuration's problems, or, without a file, the missing options.
 fn refused(report: &Report, locale: Locale) -> u8 {
+    let is_missing = |key: &str| matches!(key, "smtp.host" | "smtp.from");
     let missing = |key: &str| {
         report
             .problems
@@ -188,7 +189,7 @@ fn refused(report: &Report, locale: Locale) -> u8 {
         .collect();
     for problem in report.problems.iter().filter(|problem| {
         options.is_empty()
-            || !(problem.place.is_empty() || problem.message.starts_with("there is no"))
+            || !(problem.place.is_empty() || is_missing(&problem.key) && problem.found.is_none())
     }) {
         eprintln!("{}", problem.said(locale));
     }

@@ -14,7 +14,7 @@ use super::i18n::{terminal_locale, tr};
 use super::servers::{Chosen, Servers};
 use super::{DONE, FAILED, block_on, columns, failed, usage_error};
 use crate::clock::Clock;
-use crate::config::Sources;
+use crate::config::{Message, Sources};
 use crate::domain::{Email, Failure, Locale, Receipt, Recipient, Stage};
 use crate::telemetry::terminal::Styled;
 use crate::transport::smtp::{Depth, Smtp, Tls};
@@ -52,7 +52,10 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let locale = terminal_locale();
     let to = match options.to.as_deref().map(Recipient::parse).transpose() {
         Ok(to) => to.or_else(|| servers.config.routes.default_to.first().cloned()),
-        Err(error) => return usage_error(format_args!("--to: {error}")),
+        Err(error) => {
+            let error = Message::from(error);
+            return usage_error(format_args!("--to: {}", error.text(locale)));
+        }
     };
     let chosen = match (options.all, options.server.as_deref()) {
         (true, _) => servers.all(),

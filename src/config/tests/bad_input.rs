@@ -1,11 +1,9 @@
-//! Whatever is wrong is said, all of it, each with its place.
+//! All problems are reported, each with its place.
 
 use super::*;
+use crate::domain::Locale;
 
-#[test]
-fn a_file_with_ten_mistakes_reports_ten_with_line_and_column() {
-    let problems = Scene::file(
-        r#"[smtp]
+const MISTAKES: &str = r#"[smtp]
 hots = "smtp.qq.com"
 port = "abc"
 enable = "maybe"
@@ -24,20 +22,22 @@ locale = "zh-CN"
 
 [email]
 timezone = "Asia/Shangai"
-"#,
-    )
-    .bad();
+"#;
+
+#[test]
+fn file_with_ten_mistakes_reports_ten_with_line_and_column() {
+    let problems = Scene::file(MISTAKES).bad();
     let expected = [
         "config.toml:2:1: smtp.hots: unknown key; did you mean smtp.host?",
-        "config.toml:3:8: smtp.port: found \"abc\"; allowed: a number from 1 to 65535",
-        "config.toml:4:10: smtp.enable: found \"maybe\"; allowed: true, false, 1, 0, yes, no, on or off",
-        "config.toml:5:7: smtp.tls: found \"ssl\"; allowed: \"auto\", \"implicit\", \"starttls\", \"none\"",
-        "config.toml:6:8: smtp.from: found \"me at qq.com\"",
-        "config.toml:7:11: smtp.timeout: found \"30 parsecs\"; allowed: a time from 100ms to 1h",
+        "config.toml:3:8: smtp.port: invalid value \"abc\"; expected a number from 1 to 65535",
+        "config.toml:4:10: smtp.enable: invalid value \"maybe\"; expected true, false, 1, 0, yes, no, on or off",
+        "config.toml:5:7: smtp.tls: invalid value \"ssl\"; expected one of \"auto\", \"implicit\", \"starttls\", \"none\"",
+        "config.toml:6:8: smtp.from: invalid value \"me at qq.com\"",
+        "config.toml:7:11: smtp.timeout: invalid value \"30 parsecs\"; expected a time from 100ms to 1h",
         "config.toml:10:10: server.listen: 0.0.0.0:8000 can be reached from other machines",
-        "config.toml:13:15: queue.max_pending: found 0; allowed: a number from 1 to 1000000000",
+        "config.toml:13:15: queue.max_pending: invalid value 0; expected a number from 1 to 1000000000",
         "config.toml:15:2: emial: unknown table; did you mean [email]?",
-        "config.toml:19:12: email.timezone: found \"Asia/Shangai\" (did you mean \"Asia/Shanghai\"?)",
+        "config.toml:19:12: email.timezone: invalid value \"Asia/Shangai\" (did you mean \"Asia/Shanghai\"?)",
     ];
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
@@ -49,7 +49,39 @@ timezone = "Asia/Shangai"
 }
 
 #[test]
-fn syntax_errors_are_all_reported_once_each_and_hide_nothing_else() {
+fn typical_mistakes_are_reported_in_chinese() {
+    let syntax = "[smtp]\nhost = smtp.qq.com\nport = 25 26\nenable = True\nname = “open”\n";
+    for text in [MISTAKES, syntax, "[smtp]\nprovider = \"qq\"\n", ""] {
+        let report = Scene::file(text).load().unwrap_err();
+        for problem in &report.problems {
+            let chinese = problem.said(Locale::ZhCn);
+            assert!(
+                problem.message.is_in(Locale::ZhCn) && !chinese.contains("expected"),
+                "{chinese}"
+            );
+        }
+    }
+    let report = Scene::file(&format!("{SMALL}port = 0\n"))
+        .load()
+        .unwrap_err();
+    let problem = &report.problems[0];
+    assert_eq!(
+        problem.said(Locale::ZhCn),
+        "config.toml:5:8: smtp.port: 值 0 无效；应为 1 到 65535 之间的整数"
+    );
+    let record = serde_json::to_value(problem).unwrap();
+    assert_eq!(
+        (&record["message"], &record["found"], &record["allowed"]),
+        (
+            &"invalid value 0; expected a number from 1 to 65535".into(),
+            &"0".into(),
+            &"a number from 1 to 65535".into()
+        )
+    );
+}
+
+#[test]
+fn all_syntax_errors_are_reported_once_and_hide_nothing_else() {
     let problems = Scene::file(
         "[smtp]\nhost = smtp.qq.com\nport = 25 26\nenable = True\nname = \"open\ntimeout = -1\nfrom = \"me@qq.com\"\nto = [1]\n[queue\nmax_pending = -1\n",
     )
@@ -60,12 +92,12 @@ fn syntax_errors_are_all_reported_once_each_and_hide_nothing_else() {
         ("config.toml:4:10: ", "true or false"),
         ("config.toml:5:", "closing quote"),
         (
-            "config.toml:6:11: smtp.timeout: found -1",
-            "allowed: a time",
+            "config.toml:6:11: smtp.timeout: invalid value -1",
+            "expected a time",
         ),
         (
-            "config.toml:8:6: smtp.to: found a list with an entry that is no text",
-            "allowed",
+            "config.toml:8:6: smtp.to: found a list with an entry that is not text",
+            "expected",
         ),
         ("config.toml:9:", "closing bracket"),
     ] {
@@ -93,7 +125,7 @@ fn columns_count_characters_not_bytes() {
 }
 
 #[test]
-fn an_unknown_key_names_the_nearest_one() {
+fn unknown_key_suggests_the_nearest_one() {
     for (table, key, nearest) in [
         ("smtp", "pasword", "smtp.password?"),
         ("smtp", "pass", "smtp.password?"),
@@ -122,12 +154,12 @@ fn an_unknown_key_names_the_nearest_one() {
     );
     assert_in(
         &Scene::file("smtp = \"h\"\n").bad(),
-        &["smtp: found text; allowed: one table, headed [smtp]"],
+        &["smtp: found text; expected one table, headed [smtp]"],
     );
 }
 
 #[test]
-fn variables_are_held_to_their_names_and_values() {
+fn names_and_values_of_variables_are_checked() {
     let scene = Scene::file(SMALL)
         .var("JOBBELL_SMTP_HOST", "x")
         .var("JOBBELL_SERVER__LISTN", "x")
@@ -141,7 +173,7 @@ fn variables_are_held_to_their_names_and_values() {
     assert_eq!(problems.len(), 4, "{problems:#?}");
     assert_in(
         &problems,
-        &["$JOBBELL_SMTP_HOST: unknown variable; the nearest known one is $JOBBELL_SMTP__HOST"],
+        &["$JOBBELL_SMTP_HOST: unknown variable; did you mean $JOBBELL_SMTP__HOST?"],
     );
     assert_in(
         &problems,
@@ -154,7 +186,7 @@ fn variables_are_held_to_their_names_and_values() {
     assert_in(
         &problems,
         &[
-            "$SMTP_ENABLE: smtp.enable: found \"maybe\"; allowed: true, false, 1, 0, yes, no, on or off",
+            "$SMTP_ENABLE: smtp.enable: invalid value \"maybe\"; expected true, false, 1, 0, yes, no, on or off",
         ],
     );
 
@@ -171,7 +203,7 @@ fn variables_are_held_to_their_names_and_values() {
 }
 
 #[test]
-fn a_variable_that_is_not_text_is_a_problem_and_no_panic() {
+fn variable_that_is_not_utf8_is_a_problem() {
     use std::os::unix::ffi::OsStringExt;
     let scene = Scene::file(SMALL);
     let mut sources = scene.sources();
@@ -188,17 +220,17 @@ fn a_variable_that_is_not_text_is_a_problem_and_no_panic() {
         (report.problems.len(), report.problems[0].place.as_str()),
         (1, "$SMTP_HOST")
     );
-    assert!(
-        report
-            .notes
-            .iter()
-            .any(|note| note.place.starts_with("$JOBBELL_")
-                && note.message.contains("not a variable of this program"))
-    );
+    assert!(report.notes.iter().any(|note| {
+        note.place.starts_with("$JOBBELL_")
+            && note
+                .message
+                .to_string()
+                .contains("not a variable of this program")
+    }));
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_says_why_and_what_to_do() {
+fn unreadable_file_is_reported_with_reason_and_remedy() {
     let scene = Scene::empty();
     let named = |path: &str| {
         let report = load(&Sources {
@@ -236,7 +268,7 @@ fn a_configuration_that_cannot_be_read_says_why_and_what_to_do() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_found_with_the_rest() {
+fn contradictory_and_malformed_values_are_reported() {
     for (text, parts) in [
         (
             "[smtp]\ncooldown = \"2h\"\ncooldown_max = \"1h\"\n",
@@ -251,11 +283,11 @@ fn what_does_not_fit_together_is_found_with_the_rest() {
         ),
         (
             "[queue]\nurl = \"postgres://h/db?password=canary\"\n",
-            ["found \"postgres://***\"", "SQLite only"],
+            ["invalid value \"postgres://***\"", "SQLite only"],
         ),
         (
             "[queue]\nurl = \"postgres://u:canary@h/db\"\n",
-            ["found \"postgres://***\"", "SQLite only"],
+            ["invalid value \"postgres://***\"", "SQLite only"],
         ),
         (
             "[queue]\nurl = \"sqlite://:memory:\"\n",
@@ -278,24 +310,24 @@ fn what_does_not_fit_together_is_found_with_the_rest() {
         ),
         (
             "[server]\nbody_budget = \"100KiB\"\n",
-            ["server.body_budget: found \"100KiB\"", "from 1MiB"],
+            ["server.body_budget: invalid value \"100KiB\"", "from 1MiB"],
         ),
         (
             "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy.local\"]\n",
-            ["server.trusted_proxies: found", "networks as"],
+            ["server.trusted_proxies: found", "networks such as"],
         ),
         (
             "[smtp]\nhost = \"smtp.qq.com:465\"\n",
-            ["smtp.host", "the port belongs into the key port"],
+            ["smtp.host", "set the port with the key port"],
         ),
         (
             "[smtp]\nhost = \"smtps://smtp.qq.com\"\n",
-            ["smtp.host", "leave the scheme"],
+            ["smtp.host", "omit the scheme"],
         ),
         (
             "[smtp]\nto = \"a@x.org, nobody, b@x.org\"\n",
             [
-                "smtp.to: found \"a***@x.org, nobody,b***@x.org\"",
+                "smtp.to: invalid value \"a***@x.org, nobody,b***@x.org\"",
                 "entry 2",
             ],
         ),

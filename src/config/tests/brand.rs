@@ -1,4 +1,4 @@
-//! What the mails look like and how much they show.
+//! The look of mails and the visibility of prompts.
 
 use super::*;
 use crate::render::privacy::{Privacy, Prompts};
@@ -10,7 +10,7 @@ fn read(email: &str) -> Result<Loaded, Report> {
 }
 
 #[test]
-fn without_a_word_mails_have_the_built_in_look_and_show_whole_prompts_but_not_in_the_subject() {
+fn defaults_show_full_prompts_but_not_in_the_subject() {
     let render = read("").unwrap().config.render;
     assert_eq!(
         (render.brand, render.privacy),
@@ -25,7 +25,7 @@ fn without_a_word_mails_have_the_built_in_look_and_show_whole_prompts_but_not_in
 }
 
 #[test]
-fn name_logo_colour_and_footer_come_from_four_keys() {
+fn name_logo_colour_and_footer_are_read() {
     let text = "brand_name = \"绘影\"\nlogo_url = \"https://x.org/l.png\"\naccent = \"#E60012\"\nfooter = \"a\\nb\"\nprompt = \"short\"\nsubject_prompt = true\n";
     let loaded = read(text).unwrap();
     assert!(
@@ -55,7 +55,7 @@ fn name_logo_colour_and_footer_come_from_four_keys() {
 }
 
 #[test]
-fn an_accent_that_hardly_stands_out_is_a_warning_for_each_scheme() {
+fn accent_with_low_contrast_is_a_warning() {
     for (accent, scheme) in [("#ffcc00", "light"), ("#1a1a2e", "dark")] {
         let loaded = read(&format!("accent = \"{accent}\"\n")).unwrap();
         let said: Vec<_> = loaded
@@ -74,7 +74,7 @@ fn an_accent_that_hardly_stands_out_is_a_warning_for_each_scheme() {
 }
 
 #[test]
-fn what_is_no_https_link_no_colour_and_no_choice_is_refused() {
+fn invalid_links_colours_and_choices_are_problems() {
     let report = read("logo_url = \"http://x.org/l.png\"\naccent = \"red\"\nprompt = \"some\"\nbrand_name = \"a\\nb\"\nfooter = \"a\\u0007\"\n").unwrap_err();
     let keys: Vec<_> = report
         .problems

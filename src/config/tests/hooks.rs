@@ -1,4 +1,4 @@
-//! `[hooks.NAME]`: names of the operator's own, each with the same keys.
+//! `[hooks.NAME]`: webhooks.
 
 use super::*;
 use crate::intake::hooks::verify::Verifier;
@@ -15,7 +15,7 @@ fn bad(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_hook_that_is_called_as_its_service_needs_a_secret_and_nothing_else() {
+fn hook_named_after_its_service_needs_only_a_secret() {
     let [hook] = <[Settings; 1]>::try_from(hooks(&format!(
         "[hooks.replicate]\nsecret = \"{SECRET}\"\n"
     )))
@@ -38,7 +38,7 @@ fn a_hook_that_is_called_as_its_service_needs_a_secret_and_nothing_else() {
 }
 
 #[test]
-fn every_key_of_a_hook_is_read() {
+fn all_keys_of_a_hook_are_read() {
     let text = "[hooks.my-gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\nsecrets = [\"fedcba9876543210\"]\nto = \"a@x.org, b@x.org\"\nlocale = \"en\"\n\
                 max_body = \"2MiB\"\nreplay_window = \"1m\"\nunconfirmed = true\n[hooks.git]\nkind = \"standard-webhooks\"\nverify = \"hmac-sha256\"\n\
                 header = \"X-Hub-Signature-256\"\nsecret = \"It's a Secret to Everybody\"\n";
@@ -62,7 +62,7 @@ fn every_key_of_a_hook_is_read() {
 }
 
 #[test]
-fn variables_set_the_keys_of_a_hook_also_of_one_with_a_hyphen() {
+fn variables_set_keys_of_hooks_also_with_a_hyphen() {
     let file = format!("{SMALL}[hooks.my-gpu]\nkind = \"runpod\"\n");
     let scene = Scene::file(&file)
         .var("JOBBELL_HOOKS__MY_GPU__SECRET", "0123456789abcdef")
@@ -108,7 +108,7 @@ fn variables_set_the_keys_of_a_hook_also_of_one_with_a_hyphen() {
 }
 
 #[test]
-fn a_file_holds_one_secret_a_line_and_systemd_may_bring_it() {
+fn secret_file_has_one_secret_per_line_or_is_a_systemd_credential() {
     let scene = Scene::file(&format!(
         "{SMALL}[hooks.replicate]\nsecret_file = \"keys\"\n[hooks.runpod]\n"
     ));
@@ -123,7 +123,7 @@ fn a_file_holds_one_secret_a_line_and_systemd_may_bring_it() {
 }
 
 #[test]
-fn a_hook_that_nothing_guards_starts_only_when_somebody_wrote_so() {
+fn hook_without_verification_needs_an_explicit_key() {
     let problems = bad("[hooks.replicate]\n[hooks.runpod]\n");
     assert_eq!(problems.len(), 2, "{problems:#?}");
     assert_in(
@@ -160,7 +160,7 @@ fn a_hook_that_nothing_guards_starts_only_when_somebody_wrote_so() {
 }
 
 #[test]
-fn whatever_is_wrong_with_a_hook_is_said_with_its_place() {
+fn problems_of_hooks_are_reported_with_their_places() {
     assert_one(
         &bad("[hooks.mine]\nsecret = \"x\"\n"),
         &["config.toml:5:", "hooks.mine.kind", "replicate"],
@@ -182,11 +182,11 @@ fn whatever_is_wrong_with_a_hook_is_said_with_its_place() {
     );
     assert_one(
         &bad("[hooks.runpod]\nsecret = \"a/b/0123456789abc\"\n"),
-        &["hooks.runpod.secret", "part of an address"],
+        &["hooks.runpod.secret", "part of a URL"],
     );
     assert_one(
         &bad("[hooks.Runpod]\nunverified = true\n"),
-        &["small letter"],
+        &["lower-case letter"],
     );
     assert_one(
         &bad("[hooks]\nrunpod = 1\n"),
@@ -203,7 +203,7 @@ fn whatever_is_wrong_with_a_hook_is_said_with_its_place() {
 }
 
 #[test]
-fn a_generic_hook_has_a_mapping_and_says_what_is_wrong_with_it() {
+fn mapping_of_a_generic_hook_is_read_and_checked() {
     use crate::intake::hooks::mapping::{Place, Verdict};
     let farm = "[hooks.farm]\nkind = \"generic\"\nunverified = true\n";
     let text = format!(
@@ -275,12 +275,12 @@ fn a_generic_hook_has_a_mapping_and_says_what_is_wrong_with_it() {
     );
     assert_one(
         &bad("[hooks.farm.map]\nprompt = 7\n"),
-        &["config.toml:9:", "hooks.farm.map.prompt: found 7"],
+        &["config.toml:9:", "hooks.farm.map.prompt: invalid value 7"],
     );
     assert_one(&bad("map = 7\n"), &["hooks.farm.map"]);
     assert_one(
         &bad("[hooks.farm.status_words]\nfailed = [\"a\"]\nignored = [\"A\"]\n"),
-        &["config.toml:10:", "means one thing"],
+        &["config.toml:10:", "a word has one meaning"],
     );
     assert_one(
         &bad("[hooks.farm.status_words]\nmissing = \"fine\"\n"),

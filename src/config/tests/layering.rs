@@ -1,4 +1,4 @@
-//! Which source wins, under which name.
+//! Precedence of sources, and names of keys.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn command_line_beats_environment_beats_file_beats_defaults() {
 }
 
 #[test]
-fn the_file_is_looked_for_in_the_order_of_the_contract() {
+fn file_is_searched_in_the_documented_order() {
     let scene = Scene::file(SMALL);
     let write = |name: &str, host: &str| {
         std::fs::write(
@@ -79,7 +79,7 @@ fn the_file_is_looked_for_in_the_order_of_the_contract() {
 }
 
 #[test]
-fn no_file_is_fine_when_the_environment_says_enough() {
+fn file_is_optional_if_the_environment_suffices() {
     let loaded = Scene::empty()
         .var("SMTP_HOST", "h.example")
         .var("SMTP_FROM", "a@x.org")
@@ -102,7 +102,7 @@ fn no_file_is_fine_when_the_environment_says_enough() {
 }
 
 #[test]
-fn an_empty_variable_or_text_counts_as_unset() {
+fn empty_variable_or_text_counts_as_unset() {
     let loaded = Scene::file(&format!("{SMALL}username = \"\"\npassword = \"\"\n"))
         .var("SMTP_HOST", "")
         .var("SMTP_ENABLE", "")
@@ -117,7 +117,7 @@ fn an_empty_variable_or_text_counts_as_unset() {
 }
 
 #[test]
-fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
+fn every_key_has_its_variables() {
     for key in KEYS {
         let name = key.name.to_uppercase();
         let mut variables = vec![format!(
@@ -140,7 +140,7 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
             );
             assert_eq!(stated.len(), 1, "{variable}");
             assert_eq!(
-                lookup::find(&stated[0].path).map(Key::path),
+                lookup::find(&stated[0].path).map(key::Key::path),
                 Some(key.path()),
                 "{variable}"
             );
@@ -149,7 +149,7 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
 }
 
 #[test]
-fn aliases_are_understood_and_each_is_reported_once() {
+fn aliases_are_accepted_and_reported_once() {
     let file = "[smtp]\nserver = \"h.example\"\nuser = \"me@x.org\"\nuse_ssl = true\nuse_tls = false\nmax_retry_attempts = 5\nreceiver_email = \"a@x.org，b@x.org\"\nsender_name = \"绘影\"\nrest = \"20s\"\nrest_max = \"2h\"\n";
     let loaded = Scene::file(file).good();
     let (first, shared) = (smtp(&loaded.config, 0), common(&loaded.config, 0));
@@ -179,7 +179,7 @@ fn aliases_are_understood_and_each_is_reported_once() {
     assert_eq!(infos.len(), 9, "{infos:#?}");
     assert_in(
         &infos,
-        &["config.toml:2:10: smtp.host: server is understood as smtp.host"],
+        &["config.toml:2:10: smtp.host: server is read as smtp.host"],
     );
 
     let env = Scene::empty()
@@ -213,7 +213,7 @@ fn aliases_are_understood_and_each_is_reported_once() {
 }
 
 #[test]
-fn across_layers_the_higher_one_wins_whichever_name_it_uses() {
+fn higher_layer_wins_under_any_name() {
     let loaded = Scene::file(SMALL)
         .var("SMTP_SERVER", "other.example")
         .good();
@@ -235,14 +235,14 @@ fn across_layers_the_higher_one_wins_whichever_name_it_uses() {
 }
 
 #[test]
-fn one_key_said_twice_in_a_layer_must_be_said_the_same_way() {
+fn key_set_twice_in_a_layer_must_have_one_value() {
     let problems = Scene::file(&format!("{SMALL}server = \"other.example\"\n")).bad();
     assert_one(
         &problems,
         &[
             "smtp.host: ",
             "host (config.toml:2:8) and server (config.toml:5:10)",
-            "different things",
+            "different values",
         ],
     );
     Scene::file(&format!("{SMALL}server = \"mail.example.com\"\n")).good();
@@ -278,12 +278,12 @@ fn one_key_said_twice_in_a_layer_must_be_said_the_same_way() {
     );
     assert_in(
         &Scene::file(&format!("{SMALL}use_ssl = \"perhaps\"\n")).bad(),
-        &["config.toml:5:11: smtp.tls: found \"perhaps\"; allowed: true, false"],
+        &["config.toml:5:11: smtp.tls: invalid value \"perhaps\"; expected true, false"],
     );
 }
 
 #[test]
-fn backups_come_from_the_environment_by_index_and_keep_those_of_the_file() {
+fn variables_set_backups_by_index_and_keep_those_of_the_file() {
     let file = format!(
         "{SMALL}[[smtp.backup]]\nname = \"first\"\nhost = \"b0.example\"\n[[smtp.backup]]\nhost = \"b1.example\"\n"
     );
@@ -318,10 +318,17 @@ fn backups_come_from_the_environment_by_index_and_keep_those_of_the_file() {
 }
 
 #[test]
-fn list_entries_can_be_set_one_by_one() {
+fn list_entries_can_be_set_individually() {
     let scene = Scene::file(SMALL)
         .var("JOBBELL_SERVER__TOKENS__0", "0123456789abcdef")
         .var("JOBBELL_SERVER__TOKENS__1", "fedcba9876543210");
     let tokens = scene.good().config.server.tokens;
     assert!(tokens[0].matches("0123456789abcdef") && tokens[1].matches("fedcba9876543210"));
+    // Over a list of the file, only that entry changes.
+    let scene = Scene::file(&format!(
+        "{SMALL}[server]\ntokens = [\"0123456789abcdef\", \"fedcba9876543210\"]\n"
+    ))
+    .var("JOBBELL_SERVER__TOKENS__1", "aaaaaaaaaaaaaaaa");
+    let tokens = scene.good().config.server.tokens;
+    assert!(tokens[0].matches("0123456789abcdef") && tokens[1].matches("aaaaaaaaaaaaaaaa"));
 }

@@ -1,4 +1,4 @@
-//! One file per promise; here, how a configuration is made up.
+//! Fixtures of the configuration tests.
 
 mod bad_input;
 mod brand;
@@ -15,7 +15,7 @@ use std::path::Path;
 use super::*;
 use crate::transport::smtp::{Credentials, Login};
 
-/// The settings of one server by SMTP.
+/// The settings of an SMTP server.
 pub(super) fn smtp(config: &Config, index: usize) -> &crate::transport::smtp::Settings {
     config.smtp[index].as_smtp().unwrap()
 }
@@ -33,7 +33,7 @@ pub(super) fn credentials(settings: &crate::transport::smtp::Settings) -> &Crede
     }
 }
 
-/// Sources with a file of this text and these variables, in a directory of their own.
+/// Sources in a temporary directory.
 pub(super) struct Scene {
     directory: tempfile::TempDir,
     env: Vec<(String, String)>,
@@ -72,7 +72,7 @@ impl Scene {
 
     pub(super) fn sources(&self) -> Sources {
         Sources {
-            // Named, so that nothing is asked of the folders above it.
+            // Named, so that parent directories are not checked.
             path: self
                 .path()
                 .join("config.toml")
@@ -98,7 +98,7 @@ impl Scene {
         self.load().unwrap_or_else(|report| panic!("{report}"))
     }
 
-    /// The problems, one line each.
+    /// The problems, one per line.
     pub(super) fn bad(&self) -> Vec<String> {
         match self.load() {
             Ok(loaded) => panic!("no problem found; notes: {:?}", loaded.notes),
@@ -107,7 +107,7 @@ impl Scene {
     }
 }
 
-/// A file that is good and says little.
+/// A minimal valid file.
 pub(super) const SMALL: &str =
     "[smtp]\nhost = \"mail.example.com\"\nfrom = \"me@example.com\"\nto = \"you@example.com\"\n";
 
@@ -116,7 +116,7 @@ pub(super) fn assert_one(problems: &[String], parts: &[&str]) {
     assert_in(problems, parts);
 }
 
-/// One of the lines has all of these parts.
+/// Asserts that one of the lines contains all parts.
 pub(super) fn assert_in(lines: &[String], parts: &[&str]) {
     assert!(
         lines

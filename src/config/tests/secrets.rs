@@ -1,4 +1,4 @@
-//! A secret is used, and never shown.
+//! Secrets are used, and never shown.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -9,7 +9,7 @@ use super::*;
 const CANARY: &str = "cAnArY7";
 
 impl Scene {
-    /// A file beside the configuration, for its owner only.
+    /// Creates a file beside the configuration, readable by its owner only.
     pub(super) fn tap_file(self, name: &str, text: &str) -> Self {
         let path = self.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -27,7 +27,7 @@ impl Scene {
     }
 }
 
-/// Everything that could ever be printed of a configuration.
+/// Everything of a configuration that could be printed.
 fn everything(scene: &Scene) -> String {
     let sources = format!("{:?}", scene.sources());
     match scene.load() {
@@ -44,7 +44,7 @@ fn everything(scene: &Scene) -> String {
 }
 
 #[test]
-fn a_password_file_is_read_and_one_line_end_taken_off() {
+fn password_file_is_read_without_its_last_line_break() {
     let password = |text: &str| {
         let scene = Scene::file(&format!(
             "{SMALL}username = \"u\"\npassword_file = \"secret\"\n"
@@ -76,7 +76,7 @@ fn a_password_file_is_read_and_one_line_end_taken_off() {
     assert_one(&scene("\n").bad(), &["is empty; write the secret into it"]);
     assert_in(
         &notes(&scene("p").readable_by_all("secret").good()),
-        &["Warning", "can be read by every user"],
+        &["Warning", "can be read by all users"],
     );
     assert_one(
         &Scene::file(&format!(
@@ -92,7 +92,7 @@ fn a_password_file_is_read_and_one_line_end_taken_off() {
 }
 
 #[test]
-fn systemd_credentials_are_used_when_nothing_else_is_set() {
+fn systemd_credentials_are_used_if_nothing_else_is_set() {
     let file = format!(
         "{SMALL}username = \"u\"\n[[smtp.backup]]\nhost = \"b.example\"\nusername = \"b\"\n[server]\nlisten = \"0.0.0.0:80\"\n"
     );
@@ -121,7 +121,7 @@ fn systemd_credentials_are_used_when_nothing_else_is_set() {
 }
 
 #[test]
-fn placeholders_are_a_warning_and_not_an_error() {
+fn placeholders_are_warnings() {
     for placeholder in [
         "your_qq_email_auth_code",
         "your_password",
@@ -142,7 +142,7 @@ fn placeholders_are_a_warning_and_not_an_error() {
 }
 
 #[test]
-fn an_app_password_of_google_loses_the_blanks_between_its_groups() {
+fn spaces_in_a_google_app_password_are_removed() {
     let password = |host: &str, password: &str| {
         let text = SMALL.replace("mail.example.com", host);
         let scene = Scene::file(&format!(
@@ -168,20 +168,14 @@ fn an_app_password_of_google_loses_the_blanks_between_its_groups() {
 }
 
 #[test]
-fn a_login_with_one_half_missing_is_a_warning() {
+fn incomplete_login_is_a_warning() {
     assert_in(
         &notes(&Scene::file(&format!("{SMALL}username = \"u\"\n")).good()),
-        &[
-            "Warning config.toml:5:12: smtp.username",
-            "no login is tried",
-        ],
+        &["Warning config.toml:5:12: smtp.username", "does not log in"],
     );
     assert_in(
         &notes(&Scene::file(&format!("{SMALL}password = \"p\"\n")).good()),
-        &[
-            "Warning config.toml:5:12: smtp.password",
-            "no login is tried",
-        ],
+        &["Warning config.toml:5:12: smtp.password", "does not log in"],
     );
 }
 
@@ -190,7 +184,7 @@ fn tokens_are_checked_without_being_shown() {
     let with = |tokens: &str| Scene::file(&format!("{SMALL}[server]\ntokens = {tokens}\n"));
     assert_one(
         &with(&format!("[\"{CANARY} blank\"]")).bad(),
-        &["server.tokens: token 1 is empty, too long, or has blanks"],
+        &["server.tokens: token 1 is empty, too long, or contains spaces"],
     );
     assert_one(&with("\",\"").bad(), &["there is no token in it"]);
     assert_in(
@@ -206,7 +200,7 @@ fn tokens_are_checked_without_being_shown() {
 }
 
 #[test]
-fn a_secret_of_the_wrong_sort_is_told_by_its_sort_only() {
+fn secret_of_the_wrong_type_is_reported_by_type_only() {
     for (value, found) in [
         ("12345", "found a number"),
         ("true", "found a boolean"),
@@ -219,7 +213,7 @@ fn a_secret_of_the_wrong_sort_is_told_by_its_sort_only() {
             &[
                 "config.toml:5:12: smtp.password: ",
                 found,
-                "allowed: text in quotes",
+                "expected text in quotes",
             ],
         );
         assert!(!everything(&scene).contains(CANARY) && !scene.bad()[0].contains("12345"));
@@ -227,7 +221,7 @@ fn a_secret_of_the_wrong_sort_is_told_by_its_sort_only() {
 }
 
 #[test]
-fn no_broken_line_gives_its_secret_away() {
+fn broken_lines_never_reveal_secrets() {
     for line in [
         "password = 12345cAnArY7",
         "password = cAnArY7",
@@ -260,7 +254,7 @@ fn no_broken_line_gives_its_secret_away() {
     }
 }
 
-/// A value that may stand after any key, secrets included.
+/// A value for any key, including secrets.
 fn value() -> impl Strategy<Value = String> {
     let words = [
         "true",
@@ -290,7 +284,7 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A value with the canary in it, well formed or not.
+/// A value that contains the canary, well-formed or not.
 fn secret_value() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "\"cAnArY7\"",
@@ -390,7 +384,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_input_panics_or_gives_a_secret_away(lines in prop::collection::vec(line(), 0..16), variables in prop::collection::vec(variable(), 0..6)) {
+    fn no_input_panics_or_reveals_a_secret(lines in prop::collection::vec(line(), 0..16), variables in prop::collection::vec(variable(), 0..6)) {
         let mut scene = Scene::file(&lines.join("\n"));
         for (name, value) in variables {
             scene = scene.var(&name, &value);

@@ -1,4 +1,4 @@
-//! Mail services: limits, senders, logins by token, DirectMail's HTTP API.
+//! Mail services: limits, senders, OAuth logins, DirectMail's HTTP API.
 
 use super::*;
 use crate::transport::oauth::{self, Grant};
@@ -24,7 +24,7 @@ fn directmail(server: &Settings) -> &directmail::Settings {
 }
 
 #[test]
-fn a_provider_fills_the_limits_that_nobody_has_written() {
+fn provider_supplies_limits_that_are_not_set() {
     let limits = |rest: &str| {
         let config = with(&format!(
             "provider = \"qq\"\nusername = \"me@qq.com\"\npassword = \"p\"\n{rest}"
@@ -59,7 +59,7 @@ fn a_provider_fills_the_limits_that_nobody_has_written() {
 }
 
 #[test]
-fn a_sender_that_the_service_refuses_is_said_before_sending() {
+fn sender_that_the_service_refuses_is_reported() {
     let login = "username = \"me@qq.com\"\npassword = \"p\"\n";
     let problem = with(&format!(
         "provider = \"qq\"\n{login}from = \"other@qq.com\"\n"
@@ -68,7 +68,7 @@ fn a_sender_that_the_service_refuses_is_said_before_sending() {
     assert_one(
         &problem,
         &[
-            "config.toml:6:8: smtp.from: qq takes mail only from the login itself",
+            "config.toml:6:8: smtp.from: qq accepts mail only from the login itself",
             "o***@qq.com",
             "set from to m***@qq.com",
             "from_name",
@@ -78,20 +78,19 @@ fn a_sender_that_the_service_refuses_is_said_before_sending() {
         "provider = \"qq\"\n{login}from = \"Me <ME@qq.com>\"\n"
     ))
     .good();
-    // A host alone may stand for something else, so it is a warning; the same where the service
-    // only rewrites.
+    // If only the host is known, or the service rewrites the sender, it is a warning.
     let told = |rest: &str| notes(&with(rest).good());
     assert_in(
         &told(&format!(
             "host = \"smtp.qq.com\"\n{login}from = \"other@x.org\"\n"
         )),
-        &["Warning config.toml:6:8: smtp.from: qq takes mail only"],
+        &["Warning config.toml:6:8: smtp.from: qq accepts mail only"],
     );
     let gmail = "provider = \"gmail\"\nusername = \"me@gmail.com\"\npassword = \"p\"\nfrom = \"other@x.org\"\n";
     assert_in(
         &told(gmail),
         &[
-            "Warning config.toml:6:8: smtp.from: gmail puts the login in the place of o***@x.org",
+            "Warning config.toml:6:8: smtp.from: gmail replaces o***@x.org by the login",
             "alias",
         ],
     );
@@ -107,18 +106,20 @@ fn a_sender_that_the_service_refuses_is_said_before_sending() {
     );
     assert_one(
         &with(&backup).bad(),
-        &["config.toml:10:8: smtp.backup[0].from: 163 takes mail only"],
+        &["config.toml:10:8: smtp.backup[0].from: 163 accepts mail only"],
     );
     with(&backup.replace("[[smtp.backup]]\n", "[[smtp.backup]]\nenable = false\n")).good();
 }
 
 #[test]
-fn a_login_name_of_the_wrong_shape_is_a_warning() {
+fn unsuitable_login_name_is_a_warning() {
     let told =
         notes(&with("provider = \"sendgrid\"\nusername = \"me@x.org\"\npassword = \"p\"\n").good());
     assert_in(
         &told,
-        &["Warning config.toml:4:12: smtp.username: sendgrid wants the word \"apikey\""],
+        &[
+            "Warning config.toml:4:12: smtp.username: sendgrid will probably refuse this login name; it expects the word \"apikey\"",
+        ],
     );
     let told = notes(
         &with(
@@ -126,11 +127,14 @@ fn a_login_name_of_the_wrong_shape_is_a_warning() {
         )
         .good(),
     );
-    assert_in(&told, &["smtp.username: qq wants the full mail address"]);
+    assert_in(
+        &told,
+        &["smtp.username: qq will probably refuse this login name; it expects the full address"],
+    );
 }
 
 #[test]
-fn a_preset_fills_the_token_server_and_written_keys_win() {
+fn provider_supplies_the_token_url_and_set_keys_win() {
     let google = token(&with(
         "provider = \"gmail\"\nauth = \"XOAUTH2\"\nusername = \"me@gmail.com\"\noauth_client_id = \"c\"\noauth_refresh_token = \"r\"\n",
     ));
@@ -164,7 +168,7 @@ fn a_preset_fills_the_token_server_and_written_keys_win() {
 }
 
 #[test]
-fn microsoft_sends_as_an_application_with_a_secret_and_no_user() {
+fn client_secret_without_user_selects_client_credentials() {
     let file = |tenant: &str, more: &str| {
         with(&format!(
             "provider = \"office365\"\nauth = \"xoauth2\"\nusername = \"me@corp.example\"\noauth_client_id = \"c\"\noauth_client_secret = \"s\"\n\
@@ -189,7 +193,7 @@ fn microsoft_sends_as_an_application_with_a_secret_and_no_user() {
 }
 
 #[test]
-fn a_login_by_token_names_what_it_lacks() {
+fn missing_keys_of_an_oauth_login_are_named() {
     assert_one(
         &with("provider = \"outlook\"\nusername = \"me@outlook.com\"\n").bad(),
         &[
@@ -216,12 +220,12 @@ fn a_login_by_token_names_what_it_lacks() {
     .bad();
     assert_one(
         &clear,
-        &["smtp.oauth_token_url: found \"http://t.example/\" (must begin with https://"],
+        &["smtp.oauth_token_url: invalid value \"http://t.example/\" (must begin with https://"],
     );
 }
 
 #[test]
-fn keys_that_the_chosen_login_does_not_use_are_named() {
+fn keys_unused_by_the_login_are_named() {
     let told = |rest: &str| notes(&with(rest).good());
     let outlook = "provider = \"outlook\"\nusername = \"me@outlook.com\"\n";
     assert_in(
@@ -232,27 +236,27 @@ fn keys_that_the_chosen_login_does_not_use_are_named() {
         &told(&format!(
             "{outlook}oauth_client_id = \"c\"\npassword = \"p\"\n"
         )),
-        &["smtp.password: with auth = \"xoauth2\" the password is not used"],
+        &["smtp.password: has no effect with auth = \"xoauth2\""],
     );
     let plain = "host = \"h.example\"\nfrom = \"me@x.org\"\n";
     assert_in(
         &told(&format!("{plain}oauth_scope = \"s\"\n")),
-        &["smtp.oauth_scope: this has no effect without smtp.auth"],
+        &["smtp.oauth_scope: has no effect without smtp.auth"],
     );
     assert_in(
         &told(&format!("{plain}region = \"cn-hangzhou\"\n")),
-        &["smtp.region: this is for smtp.provider = \"directmail\""],
+        &["smtp.region: has no effect without smtp.provider = \"directmail\""],
     );
     assert_in(
         &told(
             "provider = \"qq\"\nusername = \"me@qq.com\"\nauth = \"xoauth2\"\noauth_client_id = \"c\"\noauth_token_url = \"https://t.example/\"\n",
         ),
-        &["smtp.auth: qq is not known to take OAuth2"],
+        &["smtp.auth: qq is not known to accept OAuth2"],
     );
 }
 
 #[test]
-fn the_new_secrets_come_from_files_and_are_never_shown() {
+fn oauth_secrets_come_from_files_and_are_never_shown() {
     let file = "provider = \"gmail\"\nauth = \"xoauth2\"\nusername = \"me@gmail.com\"\noauth_client_id = \"c\"\noauth_client_secret_file = \"secret\"\n";
     let scene = with(&format!("{file}oauth_refresh_token = \"canary-refresh\"\n"));
     std::fs::write(scene.path().join("secret"), "canary-secret\n").unwrap();
@@ -295,7 +299,7 @@ fn the_new_secrets_come_from_files_and_are_never_shown() {
 }
 
 #[test]
-fn aliyun_by_access_key_sends_by_the_http_api() {
+fn aliyun_access_key_selects_the_http_api() {
     let aliyun = || {
         Scene::empty()
             .var("EMAIL_PROVIDER", "aliyun")
@@ -369,7 +373,7 @@ fn aliyun_by_access_key_sends_by_the_http_api() {
 }
 
 #[test]
-fn directmail_by_api_stands_in_the_same_list_as_other_servers() {
+fn directmail_api_can_be_a_backup() {
     let file = format!(
         "{SMALL}[[smtp.backup]]\nprovider = \"directmail\"\napi = true\nfrom = \"推送 <n@push.example>\"\naccess_key_id = \"k\"\naccess_key_secret = \"s\"\n\
          region = \"ap-southeast-1\"\nendpoint = \"http://127.0.0.1:1\"\nrate_limit = \"9/s\"\nrest = \"5s\"\n"
@@ -396,7 +400,7 @@ fn directmail_by_api_stands_in_the_same_list_as_other_servers() {
 }
 
 #[test]
-fn the_http_api_names_what_it_lacks() {
+fn missing_keys_of_the_http_api_are_named() {
     let push = |rest: &str| {
         with(&format!(
             "provider = \"directmail\"\nfrom = \"n@x.org\"\napi = true\n{rest}"
@@ -414,7 +418,7 @@ fn the_http_api_names_what_it_lacks() {
     let keys = "access_key_id = \"k\"\naccess_key_secret = \"s\"\n";
     assert_one(
         &push(&format!("{keys}region = \"Hang Zhou\"\n")).bad(),
-        &["smtp.region: found \"Hang Zhou\""],
+        &["smtp.region: invalid value \"Hang Zhou\""],
     );
     assert_one(
         &push(&format!("{keys}endpoint = \"http://dm.example\"\n")).bad(),
@@ -426,6 +430,6 @@ fn the_http_api_names_what_it_lacks() {
     );
     assert_in(
         &notes(&push(&format!("{keys}password = \"p\"\n")).good()),
-        &["smtp.password: with smtp.api = true"],
+        &["smtp.password: has no effect with smtp.api = true"],
     );
 }

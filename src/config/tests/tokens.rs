@@ -1,5 +1,4 @@
-//! `[[server.token]]`, `server.hosts` and `server.public_url`: what is read, and what is wrong with
-//! them.
+//! `[[server.token]]`, `server.hosts` and `server.public_url`.
 
 use super::*;
 use crate::domain::MailKind;
@@ -13,7 +12,7 @@ fn file(text: &str) -> Scene {
 }
 
 #[test]
-fn every_key_of_a_token_is_read_and_its_secrets_are_not_shown() {
+fn all_keys_of_a_token_are_read_and_secrets_are_not_shown() {
     let text = format!(
         "[[server.token]]\nname = \"ci\"\nvalue = \"{VALUE}\"\nmay = [\"post\", \"read\"]\nkinds = [\"success\"]\nto = [\"*@example.org\"]\nrate = \"30/min\"\n"
     );
@@ -65,7 +64,7 @@ fn every_key_of_a_token_is_read_and_its_secrets_are_not_shown() {
 }
 
 #[test]
-fn everything_that_is_wrong_with_tokens_is_said_at_once_with_its_place() {
+fn all_problems_of_tokens_are_reported_with_their_places() {
     let problems = file(
         "[server]\ntokens = [\"0123456789abcdef-master\"]\n[[server.token]]\nname = \"a b\"\nsha256 = \"0123456789abcdef-not-hex\"\nmay = [\"posts\"]\n\
          [[server.token]]\nname = \"two\"\nvalue = \"0123456789abcdef-master\"\nmay = [\"read\"]\nkinds = [\"sucess\"]\nto = [\"nobody\"]\nrate = \"fast\"\n\
@@ -75,7 +74,7 @@ fn everything_that_is_wrong_with_tokens_is_said_at_once_with_its_place() {
     for parts in [
         &[
             "config.toml:8:",
-            "server.token[0].name: found \"a b\"",
+            "server.token[0].name: invalid value \"a b\"",
             "1 to 31 letters",
         ][..],
         &[
@@ -88,14 +87,17 @@ fn everything_that_is_wrong_with_tokens_is_said_at_once_with_its_place() {
             "server.token[0].may",
             "did you mean \"post\"?",
         ],
-        &["server.token[1]: it is the same as one of server.tokens"],
+        &["server.token[1]: is the same as one of server.tokens"],
         &[
             "config.toml:15:",
             "server.token[1].kinds",
             "did you mean \"success\"?",
         ],
         &["config.toml:16:", "server.token[1].to", "entry 1"],
-        &["config.toml:17:", "server.token[1].rate: found \"fast\""],
+        &[
+            "config.toml:17:",
+            "server.token[1].rate: invalid value \"fast\"",
+        ],
         &["server.token[2].value and server.token[2].sha256 exclude each other"],
         &["config.toml:18:", "server.token[2].may: is missing"],
         &["config.toml:22:", "server.token[3].name: is missing"],
@@ -129,7 +131,7 @@ fn everything_that_is_wrong_with_tokens_is_said_at_once_with_its_place() {
 }
 
 #[test]
-fn a_token_guards_an_address_that_other_machines_reach() {
+fn named_token_protects_a_public_address() {
     let open = "[server]\nlisten = \"0.0.0.0:8000\"\n";
     assert_one(&file(open).bad(), &["server.listen", "[[server.token]]"]);
     let server = file(&format!(
@@ -146,7 +148,7 @@ fn a_token_guards_an_address_that_other_machines_reach() {
 }
 
 #[test]
-fn hosts_are_names_without_ports_and_the_public_url_has_no_login() {
+fn hosts_have_no_ports_and_the_public_url_no_login() {
     let server = file(
         "[server]\nhosts = \"Bell.lan, 192.0.2.7\"\npublic_url = \"https://bell.example.com\"\n",
     )

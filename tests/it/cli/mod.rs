@@ -455,7 +455,7 @@ async fn invalid_configuration_exits_every_command_with_78() {
         let finished = config.run(arguments).await;
         assert_eq!(finished.code, Some(78), "{arguments:?}: {finished:#?}");
         assert!(
-            finished.err.contains("smtp.port: found 0"),
+            finished.err.contains("smtp.port: invalid value 0"),
             "{arguments:?}: {}",
             finished.err
         );

@@ -418,7 +418,7 @@ async fn exit_status_is_the_commands_even_if_posting_fails() {
     let finished = shell(&config, &[], "echo done; exit 6").await;
     assert_eq!((finished.code, finished.out.as_str()), (Some(6), "done\n"));
     assert!(
-        finished.err.contains("smtp.port: found 0"),
+        finished.err.contains("smtp.port: invalid value 0"),
         "{}",
         finished.err
     );

@@ -134,7 +134,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
                 "{what}: {output}"
             );
             assert!(
-                output.contains("config.toml: this file is ignored")
+                output.contains("config.toml: file ignored")
                     && output.contains("--config config.toml"),
                 "{what}: {output}"
             );

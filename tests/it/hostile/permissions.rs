@@ -52,8 +52,7 @@ async fn readable_secret_file_causes_a_warning() {
     mode(&config.file(), 0o644);
     let found = warnings(&config).await;
     assert!(
-        found.len() == 1
-            && found[0].starts_with("smtp.password: every user of this machine can read"),
+        found.len() == 1 && found[0].starts_with("smtp.password: all users can read"),
         "{found:?}"
     );
     for closed in [0o600, 0o640] {
@@ -82,20 +81,20 @@ async fn file_or_directory_writable_by_others_causes_a_warning() {
     assert!(
         found
             .iter()
-            .any(|line| line.contains("every user of this machine can change this file")),
+            .any(|line| line.contains("all users can change this file")),
         "{found:?}"
     );
     assert!(
-        found.iter().any(
-            |line| line.starts_with("queue.state_dir: every user of this machine can write to")
-        ),
+        found
+            .iter()
+            .any(|line| line.starts_with("queue.state_dir: all users can write to")),
         "{found:?}"
     );
     let daemon = config.start().await;
     assert!(
         daemon
             .log()
-            .contains("queue.state_dir: every user of this machine can write to"),
+            .contains("queue.state_dir: all users can write to"),
         "{}",
         daemon.log()
     );
@@ -127,7 +126,7 @@ async fn socket_reachable_by_other_users_causes_a_warning() {
     mode(&config.file(), 0o600);
     let found = warnings(&config).await;
     assert!(
-        found.len() == 1 && found[0].contains("can replace the socket"),
+        found.len() == 1 && found[0].contains("and replace the socket"),
         "{found:?}"
     );
 }
@@ -149,7 +148,7 @@ async fn plain_http_tokens_beyond_loopback_cause_a_warning() {
         assert_eq!(
             found
                 .iter()
-                .any(|line| line.contains("cross the network unencrypted")),
+                .any(|line| line.contains("tokens are sent unencrypted")),
             open,
             "{address}: {found:?}"
         );

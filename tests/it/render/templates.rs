@@ -354,7 +354,7 @@ async fn broken_templates_are_refused_at_start_and_at_reload() {
         checked.code == Some(0)
             && checked
                 .err
-                .contains("own/failure/subjct.txt: email.templates_dir: stands in for no part"),
+                .contains("own/failure/subjct.txt: email.templates_dir: unused: replaces no part"),
         "{checked:#?}"
     );
     let daemon = home.start().await;

@@ -68,9 +68,9 @@ async fn misspelled_variables_are_errors() {
         let finished = config.env(name, "x").run(&["check"]).await;
         assert_eq!(finished.code, Some(78), "{name}: {finished:#?}");
         assert!(
-            finished.err.contains(&format!(
-                "${name}: unknown variable; the nearest known one is ${near}"
-            )),
+            finished
+                .err
+                .contains(&format!("${name}: unknown variable; did you mean ${near}")),
             "{}",
             finished.err
         );
@@ -93,7 +93,7 @@ async fn quoted_environment_values_cause_a_warning() {
                 .err
                 .lines()
                 .any(|line| line.contains(&format!("${name}: "))
-                    && line.contains("the quotes are part of this value")),
+                    && line.contains("the value includes the quotes")),
             "{}",
             finished.err
         );

@@ -71,9 +71,7 @@ async fn init_sets_up_a_login_for_a_service_that_needs_it() {
         .await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
     assert!(
-        finished
-            .err
-            .contains("qq always asks for a login, and there is no password")
+        finished.err.contains("qq requires a login; set password")
             && finished.err.contains("jobbell providers qq"),
         "{}",
         finished.err
@@ -243,19 +241,19 @@ async fn small_mistakes_get_specific_messages() {
     for (written, hint) in [
         (
             "[smtp]\nhost = “smtp.qq.com”\n",
-            "“ is not a character of TOML; write \"",
+            "“ is not a TOML character; write \"",
         ),
         (
             "[smtp]\nhost ＝ \"smtp.qq.com\"\n",
-            "＝ is not a character of TOML; write =",
+            "＝ is not a TOML character; write =",
         ),
         (
             "[smtp]\nhost = ‘smtp.qq.com’\n",
-            "‘ is not a character of TOML; write '",
+            "‘ is not a TOML character; write '",
         ),
         (
             "【smtp】\nhost = \"smtp.qq.com\"\n[smtp]\n",
-            "【 is not a character of TOML; write [",
+            "【 is not a TOML character; write [",
         ),
     ] {
         let finished = config

@@ -37,7 +37,7 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
         })
         .await;
         assert!(
-            found.contains("smtp.password: blanks or invisible characters (U+"),
+            found.contains("smtp.password: spaces or invisible characters (U+"),
             "{written:?}: {found}"
         );
     }

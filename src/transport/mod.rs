@@ -197,7 +197,9 @@ impl Transport {
     pub async fn close(&self) {
         match self {
             Self::Smtp(server) => server.close().await,
-            _ => self.permits().close(),
+            Self::DirectMail(account) => account.permits().close(),
+            #[cfg(test)]
+            Self::Memory(memory) => memory.permits().close(),
         }
     }
 }

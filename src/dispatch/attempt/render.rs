@@ -42,7 +42,7 @@ impl AttemptContext {
         };
         let renderer = &self.pipeline.renderer;
         let _mark = self.queue.rendering(lease.id);
-        let rendered = catch_unwind(AssertUnwindSafe(|| {
+        let result = catch_unwind(AssertUnwindSafe(|| {
             let event = lease.event().map_err(|error| error.to_string())?;
             let render = || renderer.render(event, &context);
             if renderer.may_block() {
@@ -52,7 +52,7 @@ impl AttemptContext {
             }
             .map_err(|error| error.to_string())
         }));
-        let (kind, reason) = match rendered {
+        let (kind, reason) = match result {
             Ok(Ok(email)) => return Ok(email),
             Ok(Err(reason)) => (FailureKind::Rejected, reason),
             Err(_) => (

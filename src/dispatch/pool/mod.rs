@@ -210,7 +210,9 @@ impl Dispatcher {
             Ok(settlement) => self.finished.push(settlement),
             // The attempt stays counted, so a mail that panics every time fails in the end.
             Err(error) => {
-                error!("delivery task panicked; it will be retried when its lease expires: {error}")
+                error!(
+                    "delivery task panicked; it will be retried when its lease expires: {error}"
+                );
             }
         }
     }

@@ -27,14 +27,13 @@ type SmtpSession = Session<TcpStream>;
 
 #[derive(Debug)]
 struct IdleConnection {
-    session: SmtpSession,
-    opened: Instant,
+    connection: Checkout,
     since: Instant,
 }
 
 impl IdleConnection {
     fn expires(&self) -> Instant {
-        (self.since + MAX_IDLE).min(self.opened + MAX_AGE)
+        (self.since + MAX_IDLE).min(self.connection.opened + MAX_AGE)
     }
 }
 
@@ -65,7 +64,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Pool(Arc<Shared>);
 
-/// A session in use.
+/// A session, and when it was opened.
 #[derive(Debug)]
 pub(super) struct Checkout {
     pub(super) session: SmtpSession,
@@ -99,40 +98,31 @@ impl Pool {
         let mut idle = self.0.idle();
         let now = Instant::now();
         std::iter::from_fn(|| idle.sessions.pop())
-            .find(|kept| kept.expires() > now)
-            .map(|kept| Checkout {
-                session: kept.session,
-                opened: kept.opened,
-            })
+            .find(|idle| idle.expires() > now)
+            .map(|idle| idle.connection)
     }
 
     /// Keeps a session for the next mail, or closes it if it has reached its age or number of
     /// mails.
     pub(super) async fn release(&self, _permit: ConnectionPermit<'_>, used: Checkout) {
-        let Checkout { session, opened } = used;
-        if !session.is_usable() {
+        if !used.session.is_usable() {
             return;
         }
-        let spent = session.mails >= self.0.max_mails || opened.elapsed() >= MAX_AGE;
-        let to_close = if spent {
-            Some(session)
-        } else {
-            self.keep(session, opened)
-        };
-        if let Some(session) = to_close {
-            session.quit(QUIT_TIMEOUT, false).await;
+        let spent = used.session.mails >= self.0.max_mails || used.opened.elapsed() >= MAX_AGE;
+        let to_close = if spent { Some(used) } else { self.keep(used) };
+        if let Some(connection) = to_close {
+            connection.session.quit(QUIT_TIMEOUT, false).await;
         }
     }
 
-    /// Returns the session if the pool is closed.
-    fn keep(&self, session: SmtpSession, opened: Instant) -> Option<SmtpSession> {
+    /// Returns the connection if the pool is closed.
+    fn keep(&self, connection: Checkout) -> Option<Checkout> {
         let mut idle = self.0.idle();
         if idle.closed {
-            return Some(session);
+            return Some(connection);
         }
         idle.sessions.push(IdleConnection {
-            session,
-            opened,
+            connection,
             since: Instant::now(),
         });
         if !idle.reaping {
@@ -152,7 +142,7 @@ impl Pool {
         };
         let quit = async {
             for kept in sessions {
-                kept.session.quit(QUIT_TIMEOUT, true).await;
+                kept.connection.session.quit(QUIT_TIMEOUT, true).await;
             }
         };
         if timeout(CLOSE_TIMEOUT, quit).await.is_err() {
@@ -193,5 +183,6 @@ fn expired(shared: &Shared) -> Option<(SmtpSession, ConnectionPermit<'_>)> {
         .sessions
         .iter()
         .position(|kept| kept.expires() <= now)?;
-    Some((idle.sessions.remove(index).session, permit))
+    let expired = idle.sessions.remove(index);
+    Some((expired.connection.session, permit))
 }

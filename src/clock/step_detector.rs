@@ -97,7 +97,7 @@ impl StepDetector {
         let step = reading.booted_at().saturating_sub(self.state.booted_at);
         if step.abs() > SMALLEST_STEP {
             tracing::warn!(
-                "the system clock was set by {} s; waiting mails are neither expired nor delayed by that",
+                "the system clock was set by {} s; this neither expires nor delays pending mails",
                 step / 1_000
             );
             self.state.offset = self.state.offset.saturating_add(step);

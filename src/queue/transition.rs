@@ -171,7 +171,7 @@ impl<'a> Stored<'a> {
     }
 
     /// How long until the delivery may be retried again; `None` if it may be now, or if the last
-    /// retry is in the future after a backward clock step.
+    /// retry is in the future: versions without store time recorded it before a backward clock step.
     fn pause_left(self, now: Timestamp) -> Option<Duration> {
         let last = self.retried_at.filter(|last| *last <= now)?;
         let again = last.after(BETWEEN_RETRIES);

@@ -174,7 +174,8 @@ impl SlidingWindow {
             self.sent = self.sent.saturating_sub(bucket.mails);
             self.buckets.pop_front();
         }
-        // If the clock was set back, mails that seem to be sent in the future count as sent now.
+        // Versions without store time recorded times that are in the future after a backward clock
+        // step. They count as now.
         for bucket in self
             .buckets
             .iter_mut()

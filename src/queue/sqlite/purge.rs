@@ -25,7 +25,7 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE event_seq IS NULL";
 /// Row numbers of deliveries that ended before `ended_before`, oldest first.
 ///
 /// Rows are in the order of acceptance and end later, so the search stops at the first row that is
-/// too young. (After a backward clock step, some wait for a later purge.)
+/// too young.
 pub(super) fn find(
     conn: &Connection,
     ended_before: Timestamp,

@@ -1,5 +1,6 @@
 //! Events of finished jobs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,17 @@ pub struct Image {
     /// Size of the file in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_size: Option<u64>,
+}
+
+impl Image {
+    /// Its URL, or one built from the public URL and the local path.
+    pub fn link(&self, public_url: Option<&Link>) -> Option<Cow<'_, str>> {
+        match (&self.url, &self.local_path, public_url) {
+            (Some(link), ..) => Some(Cow::Borrowed(link.as_str())),
+            (None, Some(path), Some(base)) => base.join(path).map(Cow::Owned),
+            _ => None,
+        }
+    }
 }
 
 /// Why a job failed.

@@ -1,11 +1,7 @@
 //! Links that are allowed in mails.
 
-use std::borrow::Cow;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-
-use super::Image;
 
 /// Characters that are encoded in a path segment (RFC 3986 §3.3). `&` is encoded because of HTML.
 const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -115,17 +111,6 @@ impl Link {
             link.extend(utf8_percent_encode(part, NOT_IN_SEGMENT));
         }
         (link.len() > base.len() && link.len() <= Self::MAX_LEN).then_some(link)
-    }
-}
-
-impl Image {
-    /// Its URL, or one built from the public URL and the local path.
-    pub fn link(&self, public_url: Option<&Link>) -> Option<Cow<'_, str>> {
-        match (&self.url, &self.local_path, public_url) {
-            (Some(link), ..) => Some(Cow::Borrowed(link.as_str())),
-            (None, Some(path), Some(base)) => base.join(path).map(Cow::Owned),
-            _ => None,
-        }
     }
 }
 

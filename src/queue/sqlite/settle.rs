@@ -100,7 +100,7 @@ fn execute(
         change.due_at.as_millis(),
         change.attempts,
         change.reason,
-        change.ended_at.map(|at| at.as_millis()),
+        change.ended_at.map(Timestamp::as_millis),
         change.preferred_server,
         int(settlement.attempts.len()),
     ];

@@ -266,7 +266,7 @@ async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
 async fn truncated_database_is_refused() {
     let (_bench, settings) = closed().await;
     change(settings.location.path(), |bytes| {
-        bytes.truncate(bytes.len() / 2)
+        bytes.truncate(bytes.len() / 2);
     });
     let refused = open(&settings).unwrap_err();
     assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");

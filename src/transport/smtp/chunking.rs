@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::envelope::refused;
 use super::session::Session;
 use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Receipt, Stage};
@@ -53,16 +54,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let bdat = format!("BDAT {} LAST", message.len());
         commands.push_str(&bdat);
         commands.push_str("\r\n");
-        let mut piece = commands.into_bytes();
-        piece.extend_from_slice(message);
+        let mut bytes = commands.into_bytes();
+        bytes.extend_from_slice(message);
         self.progress = PayloadProgress::Payload;
         // The replies to MAIL and RCPT may arrive during the write, the one to BDAT may not.
-        if let Err((error, whole)) = self
+        if let Err((error, complete)) = self
             .connection
-            .write_payload(&piece, 2, self.limits.data)
+            .write_payload(&bytes, 2, self.limits.data)
             .await
         {
-            return Err(self.lost(if whole { Stage::Dot } else { Stage::Data }, &error));
+            return Err(self.lost(if complete { Stage::Dot } else { Stage::Data }, &error));
         }
         self.progress = PayloadProgress::All;
         self.read_chunk_replies(wire, &bdat, started).await
@@ -82,15 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             {
                 200..300 => {}
                 code @ 400.. => {
-                    let refusal = self.refusal(
-                        stage,
-                        code,
-                        if stage == Stage::Mail {
-                            "the server refused the sender"
-                        } else {
-                            "the server refused the recipient"
-                        },
-                    );
+                    let refusal = self.refusal(stage, code, refused(stage));
                     // The server cannot have accepted a mail whose sender or recipient it refuses.
                     self.progress = PayloadProgress::Envelope;
                     self.skip_replies(left, started).await;

@@ -152,10 +152,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let code = self
             .read_reply(stage, &shown, self.limits.envelope, started)
             .await?;
-        let (accepted, detail) = match stage {
-            Stage::Mail => (code / 100 == 2, "the server refused the sender"),
-            Stage::Rcpt => (code / 100 == 2, "the server refused the recipient"),
-            _ => (code == 354, "the server refused to take the message"),
+        let accepted = match stage {
+            Stage::Mail | Stage::Rcpt => code / 100 == 2,
+            _ => code == 354,
         };
         if accepted {
             return Ok(());
@@ -167,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else if self.is_usable() {
             self.state = SessionState::NeedsReset;
         }
-        Err(self.refusal(stage, code, detail))
+        Err(self.refusal(stage, code, refused(stage)))
     }
 
     /// Sends an empty message, which is not delivered because sender or recipient was refused. The
@@ -184,5 +183,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         {
             self.state = SessionState::NeedsReset;
         }
+    }
+}
+
+/// The failure of a command of the envelope in a few words.
+pub(super) const fn refused(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Mail => "the server refused the sender",
+        Stage::Rcpt => "the server refused the recipient",
+        _ => "the server refused to take the message",
     }
 }

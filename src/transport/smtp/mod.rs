@@ -11,7 +11,7 @@
 //!   framing     commands out, replies in          reply       parses one reply
 //!   tls         trusted certificates, handshake   tls_errors  advice on failed handshakes
 //!   classifier  replies and read errors → Failure ehlo        server capabilities
-//!   trace       metrics, transcript               channel     plain or encrypted stream
+//!   trace       metrics, transcript
 //!   capturing_verifier, certificate               the server's certificate, for `test-email`
 //! ```
 
@@ -19,7 +19,6 @@ mod access;
 mod auth;
 mod capturing_verifier;
 mod certificate;
-mod channel;
 mod chunking;
 mod classifier;
 mod dial;

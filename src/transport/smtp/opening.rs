@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::either::Either;
 
 use super::access::Access;
-use super::channel::Channel;
 use super::ehlo::Capabilities;
 use super::framing::ReadError;
 use super::session::{Limits, Session, SessionConfig};
 use super::state::SessionState;
+use super::tls::describe;
 use super::trace::TraceRecorder;
 use super::{Tls, auth};
 use crate::domain::{Failure, Stage};
@@ -27,7 +28,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<Self, Failure> {
         let limits = Limits::under(config.settings.timeout);
         let mut session = Self::over(
-            Channel::Plain(stream),
+            Either::Left(stream),
             limits,
             recorder,
             config.classifier.clone(),
@@ -141,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             classifier,
             ..
         } = self;
-        let Channel::Plain(stream) = connection.into_stream() else {
+        let Either::Left(stream) = connection.into_stream() else {
             return Err(classifier.local_failure(
                 Stage::Tls,
                 LocalError::TlsHandshake,
@@ -158,11 +159,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             });
         match result {
             Ok(stream) => {
-                let channel = Channel::Encrypted(Box::new(stream));
                 recorder.record(Stage::Tls, started.elapsed(), || {
-                    (String::new(), None, channel.describe())
+                    (String::new(), None, describe(&stream))
                 });
-                Ok(Self::over(channel, limits, recorder, classifier))
+                Ok(Self::over(
+                    Either::Right(Box::new(stream)),
+                    limits,
+                    recorder,
+                    classifier,
+                ))
             }
             Err((error, detail)) => {
                 recorder.record(Stage::Tls, started.elapsed(), || {

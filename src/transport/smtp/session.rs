@@ -4,15 +4,15 @@
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::either::Either;
 
 use super::Settings;
 use super::access::Access;
-use super::channel::Channel;
 use super::classifier::Classifier;
 use super::ehlo::Capabilities;
 use super::framing::Connection;
 use super::state::{PayloadProgress, SessionState};
-use super::tls::Trust;
+use super::tls::{Channel, Trust};
 use super::trace::TraceRecorder;
 use crate::domain::Stage;
 use crate::secret::Secret;
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         classifier: Classifier,
     ) -> Self {
         Self {
-            encrypted: matches!(channel, Channel::Encrypted(_)),
+            encrypted: matches!(channel, Either::Right(_)),
             connection: Connection::new(channel),
             capabilities: Capabilities::default(),
             limits,

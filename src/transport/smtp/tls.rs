@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, pem};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::capturing_verifier::CapturingVerifier;
 use super::tls_errors::explain;
@@ -56,17 +57,15 @@ pub struct Trust {
     connector: OnceLock<Result<Connector, String>>,
 }
 
-#[derive(Clone)]
+/// The configuration for one server, and the verifier in it.
+#[derive(Debug, Clone)]
 struct Connector {
-    tls: TlsConnector,
+    config: Arc<ClientConfig>,
     verifier: Arc<dyn ServerCertVerifier>,
 }
 
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connector")
-    }
-}
+/// The stream of a session: `Left` is not encrypted, `Right` is.
+pub(super) type Channel<S> = Either<S, Box<TlsStream<S>>>;
 
 impl Trust {
     /// Reads `tls_ca_file`, and if TLS is required, the system's roots.
@@ -119,7 +118,7 @@ impl Trust {
             .with_custom_certificate_verifier(Arc::clone(&verifier))
             .with_no_client_auth();
         Ok(Connector {
-            tls: TlsConnector::from(Arc::new(config)),
+            config: Arc::new(config),
             verifier,
         })
     }
@@ -136,29 +135,42 @@ impl Trust {
             .name
             .clone()
             .ok_or_else(|| not_set_up(SetupError::Host(self.host.clone())))?;
-        let connector = self
+        let Connector {
+            mut config,
+            verifier,
+        } = self
             .connector()
             .map_err(|why| not_set_up(SetupError::Roots(why)))?;
-        if !recorder.has_transcript() {
-            return connector
-                .tls
-                .connect(name, stream)
-                .await
-                .map_err(|error| explain(&self.host, &error));
+        let capturing = recorder
+            .has_transcript()
+            .then(|| Arc::new(CapturingVerifier::new(verifier)));
+        if let Some(verifier) = &capturing {
+            let verifier = Arc::<CapturingVerifier>::clone(verifier);
+            let config = Arc::make_mut(&mut config);
+            config.dangerous().set_certificate_verifier(verifier);
+            // The server sends no certificate when a session is resumed.
+            config.resumption = Resumption::disabled();
         }
-        let verifier = Arc::new(CapturingVerifier::new(connector.verifier));
-        let mut config = ClientConfig::clone(connector.tls.config());
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::<CapturingVerifier>::clone(&verifier));
-        // The server sends no certificate when a session is resumed.
-        config.resumption = Resumption::disabled();
-        let connected = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await;
-        recorder.record_certificate(verifier.take());
+        let connected = TlsConnector::from(config).connect(name, stream).await;
+        if let Some(verifier) = capturing {
+            recorder.record_certificate(verifier.take());
+        }
         connected.map_err(|error| explain(&self.host, &error))
     }
+}
+
+/// TLS version and cipher suite of a stream.
+pub(super) fn describe<S>(stream: &TlsStream<S>) -> String {
+    let connection = stream.get_ref().1;
+    let version = connection
+        .protocol_version()
+        .map(|version| format!("{version:?}"))
+        .unwrap_or_default();
+    let cipher = connection
+        .negotiated_cipher_suite()
+        .map(|suite| format!("{:?}", suite.suite()))
+        .unwrap_or_default();
+    format!("{version} {cipher}")
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {

@@ -15,7 +15,7 @@ pub(crate) mod json;
 pub mod locale;
 mod mail_kind;
 pub mod mailbox;
-mod named;
+pub(crate) mod named;
 pub mod recipient;
 pub mod thumbnail;
 pub mod timestamp;

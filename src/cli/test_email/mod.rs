@@ -173,9 +173,10 @@ async fn walk(
     rows: &mut Vec<Row>,
 ) -> Result<Option<Receipt>, Failure> {
     let transport = servers.transport(chosen)?;
-    let result = match &transport {
-        Transport::Smtp(server) => by_smtp(server, email, dry_run, terminal_locale(), rows).await,
-        other => by_api(other, email, dry_run, terminal_locale(), rows).await,
+    let result = if let Transport::Smtp(server) = &transport {
+        by_smtp(server, email, dry_run, terminal_locale(), rows).await
+    } else {
+        by_api(&transport, email, dry_run, terminal_locale(), rows).await
     };
     transport.close().await;
     result

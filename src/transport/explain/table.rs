@@ -32,7 +32,7 @@ impl Row {
         let mut columns = line.split('\t');
         let mut next = || columns.next();
         let (provider, code, enhanced, text) = (next()?, next()?, next()?, next()?);
-        let (class, again, elsewhere) = (Class::of(next()?)?, yes(next()?)?, yes(next()?)?);
+        let (class, again, elsewhere) = (Class::from_name(next()?)?, yes(next()?)?, yes(next()?)?);
         let pause = match next()? {
             "" => None,
             seconds => Some(Duration::from_secs(seconds.parse().ok()?)),
@@ -162,7 +162,7 @@ impl Table {
 
     /// Explains a local error.
     pub fn explain_local(&self, error: LocalError) -> Verdict {
-        let row = self.keyed("connection", error.key());
+        let row = self.keyed("connection", error.as_str());
         row.map_or(UNKNOWN, |row| row.verdict(error.is_server_wide()))
     }
 
@@ -184,7 +184,7 @@ impl Table {
             // The cause is usually the name in EHLO.
             (_, Stage::Ehlo) if bare => self.keyed("stage", "ehlo"),
             // A server that closes after the final dot may have accepted the mail (RFC 1047).
-            (421, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.key()),
+            (421, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.as_str()),
             (550 | 553, _) if bare => self.by_stage(stage, "data").or(Some(row)),
             _ => Some(row),
         }
@@ -218,7 +218,7 @@ impl Table {
                 .by_stage(stage, "data_unlisted")
                 .or_else(|| self.keyed("http", "request")),
             // Without a verdict on the mail, it is the same as no reply.
-            (_, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.key()),
+            (_, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.as_str()),
             _ => self.keyed("digit", "other"),
         };
         let about_the_mail =

@@ -2,60 +2,31 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::domain::named::named;
 use crate::domain::{Explanation, FailureKind, Locale, Stage};
 
 /// The pause after an exceeded quota, if the row contains none.
 const QUOTA_PAUSE: Duration = Duration::from_mins(10);
 
-/// The class of a failure: the `class` column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// Temporary.
-    Transient,
-    /// The sender has exceeded a quota, until the end of its period.
-    Quota,
-    /// Login, sender or encryption is misconfigured, until it is corrected.
-    ConfigAuth,
-    /// The recipient does not accept mail, through any server.
-    PermanentRecipient,
-    /// The content of the mail is refused.
-    PermanentMessage,
-    /// The mail exceeds the server's size limit.
-    TooLarge,
-    /// It is unknown whether the server has accepted the mail.
-    Unknown,
-}
-
-impl Class {
-    /// Every class, in the order of the definition.
-    pub const ALL: &'static [Self] = &[
-        Self::Transient,
-        Self::Quota,
-        Self::ConfigAuth,
-        Self::PermanentRecipient,
-        Self::PermanentMessage,
-        Self::TooLarge,
-        Self::Unknown,
-    ];
-
-    /// The name in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Transient => "transient",
-            Self::Quota => "quota",
-            Self::ConfigAuth => "config_auth",
-            Self::PermanentRecipient => "permanent_recipient",
-            Self::PermanentMessage => "permanent_message",
-            Self::TooLarge => "too_large",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|class| class.as_str() == name)
+named! {
+    /// The class of a failure: the `class` column.
+    Class {
+        /// Temporary.
+        Transient = "transient",
+        /// The sender has exceeded a quota, until the end of its period.
+        Quota = "quota",
+        /// Login, sender or encryption is misconfigured, until it is corrected.
+        ConfigAuth = "config_auth",
+        /// The recipient does not accept mail, through any server.
+        PermanentRecipient = "permanent_recipient",
+        /// The content of the mail is refused.
+        PermanentMessage = "permanent_message",
+        /// The mail exceeds the server's size limit.
+        TooLarge = "too_large",
+        /// It is unknown whether the server has accepted the mail.
+        Unknown = "unknown",
     }
 }
 

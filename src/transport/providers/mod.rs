@@ -10,6 +10,9 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
+use crate::domain::named::named;
 use crate::domain::{Locale, Recipient};
 
 use super::RateLimit;
@@ -98,28 +101,15 @@ pub enum FromRule {
     Free,
 }
 
-/// A login method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthKind {
-    /// A password, app password, authorization code or key.
-    Password,
-    /// An OAuth token (SASL XOAUTH2).
-    Xoauth2,
-    /// The service's HTTP API instead of SMTP.
-    Api,
-}
-
-impl AuthKind {
-    /// All methods.
-    pub const ALL: &'static [Self] = &[Self::Password, Self::Xoauth2, Self::Api];
-
-    /// The name in `providers.tsv` and in `auth = "…"`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::Xoauth2 => "xoauth2",
-            Self::Api => "api",
-        }
+named! {
+    /// A login method. Its name is used in `providers.tsv` and in `auth = "…"`.
+    AuthKind {
+        /// A password, app password, authorization code or key.
+        Password = "password",
+        /// An OAuth token (SASL XOAUTH2).
+        Xoauth2 = "xoauth2",
+        /// The service's HTTP API instead of SMTP.
+        Api = "api",
     }
 }
 
@@ -163,11 +153,7 @@ impl Provider {
     /// The recommended login method.
     pub fn preferred_auth(&self) -> AuthKind {
         let first = self.auth.split(' ').next().unwrap_or_default();
-        AuthKind::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.as_str() == first)
-            .unwrap_or(AuthKind::Password)
+        AuthKind::from_name(first).unwrap_or(AuthKind::Password)
     }
 
     /// A mail domain of the service, for examples.

@@ -28,8 +28,10 @@ pub(super) struct Mechanisms {
 pub(super) struct Capabilities {
     /// Commands may be sent in one write (RFC 2920).
     pub pipelining: bool,
-    /// `SIZE` is supported; the maximum message size in octets, if the server has one (RFC 1870).
-    pub size: Option<Option<u64>>,
+    /// `SIZE` is supported (RFC 1870).
+    pub size: bool,
+    /// The maximum message size in octets, if the server has one.
+    pub max_size: Option<u64>,
     /// Addresses and headers may be UTF-8 (RFC 6531).
     pub smtputf8: bool,
     /// The connection can be encrypted (RFC 3207).
@@ -56,12 +58,11 @@ impl Capabilities {
             match words.next().unwrap_or_default() {
                 "PIPELINING" => found.pipelining = true,
                 "SIZE" => {
-                    found.size = Some(
-                        words
-                            .next()
-                            .and_then(|limit| limit.parse().ok())
-                            .filter(|limit| *limit > 0),
-                    );
+                    found.size = true;
+                    found.max_size = words
+                        .next()
+                        .and_then(|limit| limit.parse().ok())
+                        .filter(|limit| *limit > 0);
                 }
                 "SMTPUTF8" => found.smtputf8 = true,
                 "STARTTLS" => found.starttls = true,
@@ -140,12 +141,12 @@ mod tests {
             xoauth2: true,
             any: true,
         };
-        let size = Some(Some(73_400_320));
         assert_eq!(
             found,
             Capabilities {
                 pipelining: true,
-                size,
+                size: true,
+                max_size: Some(73_400_320),
                 smtputf8: true,
                 starttls: true,
                 chunking: true,
@@ -178,9 +179,13 @@ mod tests {
 
     #[test]
     fn size_without_a_number_or_zero_is_unlimited() {
-        assert_eq!(Capabilities::parse(b"hi\nSIZE 0").size, Some(None));
-        assert_eq!(Capabilities::parse(b"hi\nSIZE").size, Some(None));
-        assert_eq!(Capabilities::parse(b"STARTTLS\nSIZEABLE").size, None);
+        let size = |reply: &[u8]| {
+            let found = Capabilities::parse(reply);
+            (found.size, found.max_size)
+        };
+        assert_eq!(size(b"hi\nSIZE 0"), (true, None));
+        assert_eq!(size(b"hi\nSIZE"), (true, None));
+        assert_eq!(size(b"STARTTLS\nSIZEABLE"), (false, None));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match stage {
             Stage::Mail => {
                 push(&["MAIL FROM:<", wire.sender.as_str(), ">"]);
-                if self.capabilities.size.is_some() {
+                if self.capabilities.size {
                     push(&[" SIZE=", &wire.size.to_string()]);
                 }
                 // Headers in UTF-8 are eight-bit octets (RFC 6531 §3.6).

@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The failure of a mail that the server cannot accept according to its EHLO reply.
     pub(super) fn unacceptable(&self, wire: &WireMessage<'_>) -> Option<Failure> {
-        let (error, detail) = match self.capabilities.size.flatten() {
+        let (error, detail) = match self.capabilities.max_size {
             Some(limit) if u64::try_from(wire.size).unwrap_or(u64::MAX) > limit => (
                 LocalError::TooLarge,
                 format!(

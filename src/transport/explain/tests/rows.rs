@@ -185,7 +185,7 @@ fn every_local_error_has_a_row_and_every_row_an_error() {
     for error in LocalError::ALL {
         let row = rows
             .iter()
-            .find(|row| row[3] == error.key())
+            .find(|row| row[3] == error.as_str())
             .unwrap_or_else(|| panic!("{error:?}"));
         let verdict = table.explain_local(*error);
         assert_row(row, &verdict);

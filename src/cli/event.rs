@@ -11,7 +11,7 @@ use super::i18n::{Words, terminal_encoding, terminal_locale};
 use super::target::{self, Target};
 use super::{DONE, FAILED, block_on, failed, load_without_mail, lossy};
 use crate::config::Sources;
-use crate::domain::event::Verdict;
+use crate::domain::event::StatusMeaning;
 use crate::domain::{Locale, json};
 use crate::encoding;
 use crate::http::tokens::Scope;
@@ -76,8 +76,8 @@ pub(super) struct Options {
 
 /// Parses a word for how a job ended.
 fn status(word: &str) -> Result<String, String> {
-    match Verdict::of_word(word) {
-        Some(Verdict::Ignored) | None => {
+    match StatusMeaning::of_word(word) {
+        Some(StatusMeaning::Ignored) | None => {
             Err("possible values: succeeded, failed, or a synonym such as done or error".to_owned())
         }
         Some(_) => Ok(word.to_owned()),

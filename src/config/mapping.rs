@@ -2,7 +2,7 @@
 
 use super::message::{Message, message};
 use super::values::{Refusal, Values};
-use crate::intake::hooks::mapping::{FIELDS, Mapping, Place, Verdict};
+use crate::intake::hooks::mapping::{FIELDS, Mapping, Place, StatusMeaning};
 
 /// Reads the mapping of the hook at `home`. Reports its keys unless the hook is generic.
 pub(super) fn read(values: &mut Values, home: &str, is_generic: bool) -> Mapping {
@@ -16,18 +16,18 @@ pub(super) fn read(values: &mut Values, home: &str, is_generic: bool) -> Mapping
             mapping.places.insert(field, locations(values, &path));
         }
     }
-    for (name, verdict, _) in Verdict::NAMED {
+    for (name, meaning, _) in StatusMeaning::NAMED {
         let path = format!("{home}.status_words.{name}");
         for word in values.list(&path) {
-            add(values, &mut mapping, &path, &word, *verdict);
+            add(values, &mut mapping, &path, &word, *meaning);
         }
     }
     mapping.challenge = values.parsed(&format!("{home}.challenge"), pointer);
     let missing = values.choice(&format!("{home}.status_words.missing"));
-    mapping.missing = Verdict::NAMED
+    mapping.missing = StatusMeaning::NAMED
         .iter()
         .find(|(known, ..)| missing == Some(known))
-        .map(|(_, verdict, _)| *verdict);
+        .map(|(_, meaning, _)| *meaning);
     mapping
 }
 
@@ -73,14 +73,14 @@ fn locations(values: &mut Values, path: &str) -> Vec<Place> {
 }
 
 /// Adds a status word. Reports a word with two meanings.
-fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdict: Verdict) {
+fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, meaning: StatusMeaning) {
     let word = word.trim().to_lowercase();
     let known = mapping
         .status_words
         .iter()
         .find(|(known, _)| *known == word);
     match known {
-        Some((_, other)) if *other != verdict => values.problem(
+        Some((_, other)) if *other != meaning => values.problem(
             path,
             message!(
                 "\"{word}\" is also listed under {0}; a word has one meaning",
@@ -89,6 +89,6 @@ fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdi
             ),
         ),
         Some(_) => {}
-        None => mapping.status_words.push((word, verdict)),
+        None => mapping.status_words.push((word, meaning)),
     }
 }

@@ -11,16 +11,16 @@ use html5gum::{Error, Span, Tokenizer};
 
 /// One token with the line it starts on.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct Token {
     /// Line number, from 1.
     pub(crate) line: usize,
     /// The token.
-    pub(crate) what: What,
+    pub(crate) kind: TokenKind,
 }
 
 /// Kind of a token.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum TokenKind {
     /// An opening tag.
     Open(Tag),
     /// A closing tag, its name in lower case.
@@ -93,12 +93,12 @@ const RAW: [&str; 9] = [
 ];
 
 /// Tokenizes a document or a fragment.
-pub(crate) fn pieces(html: &str) -> Vec<Piece> {
+pub(crate) fn tokens(html: &str) -> Vec<Token> {
     let mut reader = Reader {
         html,
         line: 1,
         counted: 0,
-        pieces: Vec::new(),
+        tokens: Vec::new(),
         tag: None,
         raw: None,
         declaration: false,
@@ -115,16 +115,16 @@ pub(crate) fn pieces(html: &str) -> Vec<Piece> {
         .finish()
         .unwrap_or_default();
     if let Some(name) = reader.raw.take() {
-        reader.push(html.len(), What::Unfinished(format!("<{name}>")));
+        reader.push(html.len(), TokenKind::Unfinished(format!("<{name}>")));
     }
-    reader.pieces
+    reader.tokens
 }
 
 struct Reader<'a> {
     html: &'a str,
     line: usize,
     counted: usize,
-    pieces: Vec<Piece>,
+    tokens: Vec<Token>,
     tag: Option<(usize, Tag)>,
     raw: Option<String>,
     /// Whether the next comment was not opened by `<!--`.
@@ -132,7 +132,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn push(&mut self, at: usize, what: What) {
+    fn push(&mut self, at: usize, kind: TokenKind) {
         let passed = self
             .html
             .as_bytes()
@@ -140,9 +140,9 @@ impl Reader<'_> {
             .unwrap_or_default();
         self.line += passed.split(|byte| *byte == b'\n').count() - 1;
         self.counted = self.counted.max(at);
-        self.pieces.push(Piece {
+        self.tokens.push(Token {
             line: self.line,
-            what,
+            kind,
         });
     }
 
@@ -173,19 +173,19 @@ impl Reader<'_> {
             CallbackEvent::CloseStartTag { .. } => {
                 if let Some((at, tag)) = self.tag.take() {
                     self.raw = RAW.contains(&tag.name.as_str()).then(|| tag.name.clone());
-                    self.push(at, What::Open(tag));
+                    self.push(at, TokenKind::Open(tag));
                 }
             }
             CallbackEvent::EndTag { name } => {
                 (self.tag, self.raw) = (None, None);
-                self.push(at, What::Close(text(name)));
+                self.push(at, TokenKind::Close(text(name)));
             }
             CallbackEvent::String { value } => {
-                let what = self.raw.clone().map_or_else(
-                    || What::Text(text(value)),
-                    |name| What::Raw(name, text(value)),
+                let kind = self.raw.clone().map_or_else(
+                    || TokenKind::Text(text(value)),
+                    |name| TokenKind::Raw(name, text(value)),
                 );
-                self.push(at, what);
+                self.push(at, kind);
             }
             CallbackEvent::Comment { value } => self.comment(text(value), at),
             CallbackEvent::Doctype { .. } => {}
@@ -195,38 +195,38 @@ impl Reader<'_> {
 
     fn comment(&mut self, text: String, at: usize) {
         if !std::mem::take(&mut self.declaration) {
-            return self.push(at, What::Comment(text));
+            return self.push(at, TokenKind::Comment(text));
         }
         // The tokenizer reports no error when the input ends within a declaration.
         if !self.html.get(at..).is_some_and(|rest| rest.contains('>')) {
-            self.push(at, What::Unfinished("a declaration".to_owned()));
+            self.push(at, TokenKind::Unfinished("a declaration".to_owned()));
         }
-        self.push(at, What::Declaration(text));
+        self.push(at, TokenKind::Declaration(text));
     }
 
     fn error(&mut self, error: Error, at: usize) {
-        let what = match error {
-            Error::EofInTag | Error::EofBeforeTagName => What::Unfinished("a tag".to_owned()),
+        let kind = match error {
+            Error::EofInTag | Error::EofBeforeTagName => TokenKind::Unfinished("a tag".to_owned()),
             Error::EofInComment | Error::EofInCdata | Error::EofInScriptHtmlCommentLikeText => {
-                What::Unfinished("a comment".to_owned())
+                TokenKind::Unfinished("a comment".to_owned())
             }
-            Error::EofInDoctype => What::Unfinished("a document type".to_owned()),
+            Error::EofInDoctype => TokenKind::Unfinished("a document type".to_owned()),
             Error::UnexpectedCharacterInAttributeName => {
-                What::Ambiguous("a quote or < within the name of an attribute")
+                TokenKind::Ambiguous("a quote or < within the name of an attribute")
             }
             Error::UnexpectedEqualsSignBeforeAttributeName => {
-                What::Ambiguous("an equals sign before an attribute")
+                TokenKind::Ambiguous("an equals sign before an attribute")
             }
-            Error::CdataInHtmlContent => What::Ambiguous("a CDATA section"),
+            Error::CdataInHtmlContent => TokenKind::Ambiguous("a CDATA section"),
             Error::InvalidCharacterSequenceAfterDoctypeName => {
-                What::Ambiguous("a document type with more than names")
+                TokenKind::Ambiguous("a document type with more than names")
             }
             // Of the characters reported by this error, a second `=` is common in links and
             // harmless.
             Error::UnexpectedCharacterInUnquotedAttributeValue
                 if self.html.as_bytes().get(at.wrapping_sub(1)) != Some(&b'=') =>
             {
-                What::Ambiguous("a quote or < within a value that has no quotes around it")
+                TokenKind::Ambiguous("a quote or < within a value that has no quotes around it")
             }
             Error::IncorrectlyOpenedComment
             | Error::UnexpectedQuestionMarkInsteadOfTagName
@@ -237,7 +237,7 @@ impl Reader<'_> {
             }
             _ => return,
         };
-        self.push(at, what);
+        self.push(at, kind);
     }
 }
 
@@ -249,22 +249,22 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn whats(html: &str) -> Vec<What> {
-        pieces(html).into_iter().map(|piece| piece.what).collect()
+    fn kinds(html: &str) -> Vec<TokenKind> {
+        tokens(html).into_iter().map(|token| token.kind).collect()
     }
 
     #[test]
     fn tags_attributes_and_lines_are_found_in_any_spelling() {
-        let found = pieces(
+        let found = tokens(
             "<!DOCTYPE html>\n<!-- <b> -->\n<P class=a Title='x &gt; y'\nhref=\"u\" hidden>1 < 2</p>",
         );
         let lines: Vec<_> = found
             .iter()
-            .filter(|piece| piece.what != What::Text("\n".to_owned()))
-            .map(|piece| piece.line)
+            .filter(|token| token.kind != TokenKind::Text("\n".to_owned()))
+            .map(|token| token.line)
             .collect();
         assert_eq!(lines, [2, 3, 4, 4]);
-        let What::Open(tag) = &found[found.len() - 3].what else {
+        let TokenKind::Open(tag) = &found[found.len() - 3].kind else {
             panic!("{found:?}")
         };
         assert_eq!(
@@ -276,13 +276,16 @@ mod tests {
             ),
             ("p", Some("x > y"), Some("u"), Some(""))
         );
-        assert_eq!(found[found.len() - 2].what, What::Text("1 < 2".to_owned()));
+        assert_eq!(
+            found[found.len() - 2].kind,
+            TokenKind::Text("1 < 2".to_owned())
+        );
     }
 
     #[test]
     fn both_values_of_a_duplicate_attribute_are_seen() {
-        let found = whats("<a href=x href=y>");
-        let What::Open(tag) = &found[0] else {
+        let found = kinds("<a href=x href=y>");
+        let TokenKind::Open(tag) = &found[0] else {
             panic!("{found:?}")
         };
         assert_eq!(
@@ -315,11 +318,11 @@ mod tests {
             "<![if mso",
         ] {
             assert!(
-                whats(html)
+                kinds(html)
                     .iter()
-                    .any(|what| matches!(what, What::Unfinished(_))),
+                    .any(|kind| matches!(kind, TokenKind::Unfinished(_))),
                 "{html}: {:?}",
-                whats(html)
+                kinds(html)
             );
         }
         for html in [
@@ -332,11 +335,11 @@ mod tests {
             "<!-- --!>",
         ] {
             assert!(
-                !whats(html)
+                !kinds(html)
                     .iter()
-                    .any(|what| matches!(what, What::Unfinished(_))),
+                    .any(|kind| matches!(kind, TokenKind::Unfinished(_))),
                 "{html}: {:?}",
-                whats(html)
+                kinds(html)
             );
         }
     }
@@ -344,9 +347,9 @@ mod tests {
     #[test]
     fn ambiguous_markup_is_reported() {
         let ambiguous = |html: &str| {
-            whats(html)
+            kinds(html)
                 .iter()
-                .any(|what| matches!(what, What::Ambiguous(_)))
+                .any(|kind| matches!(kind, TokenKind::Ambiguous(_)))
         };
         for html in [
             "<p class=\"a\"\">",
@@ -370,8 +373,8 @@ mod tests {
             assert!(!ambiguous(html), "{html}");
         }
         assert!(
-            matches!(whats("<?x <b>")[0], What::Declaration(_))
-                && matches!(whats("<![if !mso]>")[0], What::Declaration(_))
+            matches!(kinds("<?x <b>")[0], TokenKind::Declaration(_))
+                && matches!(kinds("<![if !mso]>")[0], TokenKind::Declaration(_))
         );
     }
 }

@@ -139,9 +139,9 @@ impl Access {
 
     /// Marks a sender that passed [`Access::check`] as authenticated: by its token, or, if no
     /// tokens are configured, because it runs on this machine.
-    pub fn prove(&self, sender: &Sender) {
+    pub fn mark_authenticated(&self, sender: &Sender) {
         if self.has_tokens() {
-            sender.prove();
+            sender.mark_authenticated();
         } else if sender.is_on_this_machine() {
             sender.trust();
         }
@@ -279,7 +279,7 @@ where
         let access = Access::from_ref(state);
         let caller = access.check(&parts.method, &parts.headers, visitor, R::SCOPE)?;
         if let Some(sender) = parts.extensions.get::<Sender>() {
-            access.prove(sender);
+            access.mark_authenticated(sender);
         }
         Ok(Self {
             caller,

@@ -35,9 +35,9 @@ impl Received {
     }
 
     /// Marks the sender as authenticated by this body.
-    pub fn prove(&mut self) {
-        self.reservation.prove();
-        self.sender.prove();
+    pub fn mark_authenticated(&mut self) {
+        self.reservation.mark_authenticated();
+        self.sender.mark_authenticated();
     }
 }
 
@@ -75,7 +75,7 @@ pub async fn read_at_most(
     max: usize,
 ) -> Result<Received, Problem> {
     let budget = access.budget();
-    let max = max.min(budget.largest(sender.is_proven()));
+    let max = max.min(budget.largest(sender.is_authenticated()));
     let coding = coding::of(headers)?;
     let time = access.body_time();
     let announced = headers
@@ -88,7 +88,7 @@ pub async fn read_at_most(
     }) {
         return Err(too_large(max));
     }
-    let mut reservation = budget.reserve(sender.is_proven());
+    let mut reservation = budget.reserve(sender.is_authenticated());
     let sent = tokio::time::timeout(time, collect(body, max, &mut reservation))
         .await
         .unwrap_or_else(|_| Err(too_slow(time)))?;

@@ -39,7 +39,7 @@ struct Shared {
 struct State {
     limit: usize,
     total: usize,
-    unproven: usize,
+    unauthenticated: usize,
     /// Larger bodies that are arriving and may be displaced.
     arriving: HashMap<u64, Large>,
     next: u64,
@@ -47,7 +47,7 @@ struct State {
 
 #[derive(Debug)]
 struct Large {
-    proven: bool,
+    authenticated: bool,
     /// The time up to which the body has kept to [`MIN_RATE`].
     on_pace_until: Instant,
     displaced: Arc<Notify>,
@@ -62,7 +62,7 @@ pub struct Exhausted;
 pub struct Reservation {
     budget: BodyBudget,
     held: usize,
-    proven: bool,
+    authenticated: bool,
     /// Key in [`State::arriving`].
     large: Option<u64>,
     displaced: Arc<Notify>,
@@ -74,7 +74,7 @@ impl BodyBudget {
         let state = State {
             limit,
             total: 0,
-            unproven: 0,
+            unauthenticated: 0,
             arriving: HashMap::new(),
             next: 0,
         };
@@ -95,16 +95,16 @@ impl BodyBudget {
     }
 
     /// The largest body that can ever fit.
-    pub fn largest(&self, proven: bool) -> usize {
-        self.state().limit_of(proven).max(SMALL)
+    pub fn largest(&self, authenticated: bool) -> usize {
+        self.state().limit_of(authenticated).max(SMALL)
     }
 
     /// Starts an empty reservation for a body.
-    pub fn reserve(&self, proven: bool) -> Reservation {
+    pub fn reserve(&self, authenticated: bool) -> Reservation {
         Reservation {
             budget: self.clone(),
             held: 0,
-            proven,
+            authenticated,
             large: None,
             displaced: Arc::default(),
         }
@@ -117,8 +117,12 @@ impl BodyBudget {
 
 impl State {
     /// The limit for authenticated senders, or for all others.
-    const fn limit_of(&self, proven: bool) -> usize {
-        if proven { self.limit } else { self.limit / 4 }
+    const fn limit_of(&self, authenticated: bool) -> usize {
+        if authenticated {
+            self.limit
+        } else {
+            self.limit / 4
+        }
     }
 
     fn fits(&self, reservation: &Reservation, bytes: usize) -> bool {
@@ -126,14 +130,15 @@ impl State {
         let within = |held: usize, limit: usize| held.saturating_add(bytes) <= limit;
         small
             || (within(self.total, self.limit)
-                && (reservation.proven || within(self.unproven, self.limit_of(false))))
+                && (reservation.authenticated
+                    || within(self.unauthenticated, self.limit_of(false))))
     }
 
     fn add(&mut self, reservation: &mut Reservation, bytes: usize) {
         reservation.held = reservation.held.saturating_add(bytes);
         self.total = self.total.saturating_add(bytes);
-        if !reservation.proven {
-            self.unproven = self.unproven.saturating_add(bytes);
+        if !reservation.authenticated {
+            self.unauthenticated = self.unauthenticated.saturating_add(bytes);
         }
         if reservation.held > SMALL {
             self.note_progress(reservation, bytes);
@@ -155,7 +160,7 @@ impl State {
             self.next
         });
         let new = || Large {
-            proven: reservation.proven,
+            authenticated: reservation.authenticated,
             on_pace_until: now,
             displaced: Arc::clone(&reservation.displaced),
         };
@@ -164,13 +169,13 @@ impl State {
     }
 
     /// Displaces the slowest larger body that is at least this far behind, unauthenticated senders
-    /// first. `for_proven` includes authenticated senders.
-    fn displace(&mut self, for_proven: bool, behind: Duration) {
+    /// first. `for_authenticated` includes authenticated senders.
+    fn displace(&mut self, for_authenticated: bool, behind: Duration) {
         let slow = self.arriving.iter().filter(|(_, large)| {
-            (for_proven || !large.proven) && large.on_pace_until.elapsed() >= behind
+            (for_authenticated || !large.authenticated) && large.on_pace_until.elapsed() >= behind
         });
         let Some(id) = slow
-            .min_by_key(|(_, large)| (large.proven, large.on_pace_until))
+            .min_by_key(|(_, large)| (large.authenticated, large.on_pace_until))
             .map(|(id, _)| *id)
         else {
             return;
@@ -213,7 +218,7 @@ impl Reservation {
         } else {
             // While this body waits for budget, its sender is not to blame for the delay.
             self.unregister(&mut state);
-            state.displace(self.proven, MAX_DELAY);
+            state.displace(self.authenticated, MAX_DELAY);
         }
         fits
     }
@@ -236,10 +241,10 @@ impl Reservation {
     }
 
     /// Marks the sender as authenticated.
-    pub fn prove(&mut self) {
-        if !std::mem::replace(&mut self.proven, true) {
+    pub fn mark_authenticated(&mut self) {
+        if !std::mem::replace(&mut self.authenticated, true) {
             let mut state = self.budget.state();
-            state.unproven = state.unproven.saturating_sub(self.held);
+            state.unauthenticated = state.unauthenticated.saturating_sub(self.held);
             drop(state);
             self.budget.0.freed.notify_waiters();
         }
@@ -255,8 +260,8 @@ impl Reservation {
         self.unregister(&mut state);
         let held = std::mem::take(&mut self.held);
         state.total = state.total.saturating_sub(held);
-        if !self.proven {
-            state.unproven = state.unproven.saturating_sub(held);
+        if !self.authenticated {
+            state.unauthenticated = state.unauthenticated.saturating_sub(held);
         }
         drop(state);
         self.budget.0.freed.notify_waiters();
@@ -283,23 +288,23 @@ mod tests {
         let mut second = budget.reserve(false);
         second.add(SMALL).await.unwrap();
         assert_eq!(second.add(1).await, Err(Exhausted));
-        let mut proven = budget.reserve(true);
-        proven.add(5 * MIB).await.unwrap();
+        let mut authenticated = budget.reserve(true);
+        authenticated.add(5 * MIB).await.unwrap();
         assert_eq!(
-            proven.add(MIB).await,
+            authenticated.add(MIB).await,
             Err(Exhausted),
             "reservations of others count"
         );
-        first.prove();
+        first.mark_authenticated();
         second.add(MIB / 2).await.unwrap();
         assert_eq!(
             (budget.held(), budget.largest(true), budget.largest(false)),
             (7 * MIB + MIB / 2 + SMALL, 8 * MIB, 2 * MIB)
         );
-        drop((first, second, proven));
+        drop((first, second, authenticated));
         let state = budget.state();
         assert_eq!(
-            (state.total, state.unproven, state.arriving.len()),
+            (state.total, state.unauthenticated, state.arriving.len()),
             (0, 0, 0)
         );
     }

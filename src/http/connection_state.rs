@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 /// 3,000 clients that reconnect at once pass through 768 connections within a second.
 const GRACE: Duration = Duration::from_millis(250);
 /// The same for a sender that has authenticated.
-const PROVEN_GRACE: Duration = Duration::from_secs(1);
+const AUTHENTICATED_GRACE: Duration = Duration::from_secs(1);
 /// Minimum rate of a body, in bytes per second.
 const MIN_RATE: u64 = 1_024;
 
@@ -44,14 +44,18 @@ pub(super) enum Signal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     /// Whether the sender of the current or last request is authenticated.
-    pub(super) proven: bool,
+    pub(super) authenticated: bool,
     quiet_since: Instant,
 }
 
 impl Rank {
     /// Whether the grace period without progress is over.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        let grace = if self.proven { PROVEN_GRACE } else { GRACE };
+        let grace = if self.authenticated {
+            AUTHENTICATED_GRACE
+        } else {
+            GRACE
+        };
         now.saturating_duration_since(self.quiet_since) >= grace
     }
 }
@@ -65,7 +69,7 @@ pub(super) struct ConnectionState {
     since: AtomicU64,
     /// The time up to which the arriving body has kept to [`MIN_RATE`]; never in the future.
     on_pace_until: AtomicU64,
-    proven: AtomicBool,
+    authenticated: AtomicBool,
     signal: AtomicU8,
     notify: Notify,
     /// The address that the connection is counted under, if any.
@@ -82,7 +86,7 @@ impl ConnectionState {
             phase,
             since: zero(),
             on_pace_until: zero(),
-            proven: AtomicBool::new(false),
+            authenticated: AtomicBool::new(false),
             signal,
             notify: Notify::new(),
             counted_as,
@@ -105,7 +109,7 @@ impl ConnectionState {
     pub(super) fn begin_request(&self) {
         self.enter(Phase::Busy);
         self.on_pace_until.store(self.now(), Ordering::Relaxed);
-        self.proven.store(false, Ordering::Relaxed);
+        self.authenticated.store(false, Ordering::Relaxed);
     }
 
     /// Records received bytes. They make up for earlier pauses, never for later ones.
@@ -123,8 +127,8 @@ impl ConnectionState {
     }
 
     /// Marks the sender of the current request as authenticated.
-    pub(super) fn prove(&self) {
-        self.proven.store(true, Ordering::Relaxed);
+    pub(super) fn mark_authenticated(&self) {
+        self.authenticated.store(true, Ordering::Relaxed);
     }
 
     /// The phase.
@@ -162,7 +166,7 @@ impl ConnectionState {
             Phase::Body => self.on_pace_until(),
         };
         (!self.is_yielding()).then(|| Rank {
-            proven: self.proven.load(Ordering::Relaxed),
+            authenticated: self.authenticated.load(Ordering::Relaxed),
             quiet_since,
         })
     }
@@ -226,16 +230,19 @@ mod tests {
         assert_eq!(state.rank(), None);
         state.enter(Phase::Body);
         let stranger = state.rank().unwrap();
-        state.prove();
+        state.mark_authenticated();
         assert!(stranger < state.rank().unwrap());
         assert!(!due(400) && due(1_100));
         state.send(Signal::Yield);
         assert_eq!(state.rank(), None, "it was asked already");
         state.decline();
-        assert!(state.rank().unwrap().proven);
+        assert!(state.rank().unwrap().authenticated);
         state.begin_request();
         state.enter(Phase::Body);
-        assert!(!state.rank().unwrap().proven, "each request is proven anew");
+        assert!(
+            !state.rank().unwrap().authenticated,
+            "each request is authenticated anew"
+        );
     }
 
     #[test]

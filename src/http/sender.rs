@@ -26,7 +26,7 @@ pub struct Sender {
     is_forwarded: bool,
     /// The client address that a trusted proxy names, as it is counted.
     counted_as: Option<IpAddr>,
-    proven: Arc<AtomicBool>,
+    authenticated: Arc<AtomicBool>,
     state: Arc<ConnectionState>,
 }
 
@@ -52,7 +52,7 @@ impl Sender {
             is_local,
             is_forwarded,
             counted_as,
-            proven: Arc::default(),
+            authenticated: Arc::default(),
             state: Arc::clone(state),
         }
     }
@@ -65,7 +65,7 @@ impl Sender {
             is_local: false,
             is_forwarded: false,
             counted_as: None,
-            proven: Arc::default(),
+            authenticated: Arc::default(),
             state,
         }
     }
@@ -88,21 +88,21 @@ impl Sender {
     }
 
     /// Marks the sender as authenticated.
-    pub fn prove(&self) {
+    pub fn mark_authenticated(&self) {
         self.trust();
-        self.state.prove();
+        self.state.mark_authenticated();
     }
 
     /// Marks the sender as trusted without authentication, because it runs on this machine and
     /// there are no tokens. Its bodies get the full budget; its connections are evicted like all
     /// others.
     pub(super) fn trust(&self) {
-        self.proven.store(true, Ordering::Relaxed);
+        self.authenticated.store(true, Ordering::Relaxed);
     }
 
     /// Whether the sender is authenticated or trusted.
-    pub fn is_proven(&self) -> bool {
-        self.proven.load(Ordering::Relaxed)
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated.load(Ordering::Relaxed)
     }
 }
 
@@ -181,12 +181,12 @@ mod tests {
         let proxies = Proxies::default();
         let state = Arc::new(ConnectionState::new(Instant::now(), None));
         let first = Sender::of(Peer::Unix, &HeaderMap::new(), &proxies, &state);
-        first.prove();
+        first.mark_authenticated();
         let second = Sender::of(Peer::Unix, &HeaderMap::new(), &proxies, &state);
         assert_eq!(
             (
-                first.is_proven(),
-                second.is_proven(),
+                first.is_authenticated(),
+                second.is_authenticated(),
                 second.is_on_this_machine()
             ),
             (true, false, true)

@@ -182,20 +182,20 @@ impl Connections {
         let ranked: Vec<_> = candidates
             .filter_map(|state| Some((state.rank()?, state)))
             .collect();
-        let (proven, mut unproven): (Vec<_>, Vec<_>) =
-            ranked.into_iter().partition(|(rank, _)| rank.proven);
-        let spared = if unproven.is_empty() {
+        let (authenticated, mut unauthenticated): (Vec<_>, Vec<_>) =
+            ranked.into_iter().partition(|(rank, _)| rank.authenticated);
+        let spared = if unauthenticated.is_empty() {
             0
         } else {
             (self.context.limits.connections / 4).max(1)
         };
         let is_due = |(rank, _): &(Rank, _)| rank.is_due(now);
-        let mut stalled: Vec<_> = proven.into_iter().filter(is_due).collect();
+        let mut stalled: Vec<_> = authenticated.into_iter().filter(is_due).collect();
         stalled.sort_unstable_by_key(|(rank, _)| *rank);
         stalled.truncate(stalled.len().saturating_sub(spared));
-        unproven.retain(is_due);
-        unproven.sort_unstable_by_key(|(rank, _)| *rank);
-        let asked = unproven.into_iter().chain(stalled).take(most);
+        unauthenticated.retain(is_due);
+        unauthenticated.sort_unstable_by_key(|(rank, _)| *rank);
+        let asked = unauthenticated.into_iter().chain(stalled).take(most);
         asked.map(|(_, state)| state.send(Signal::Yield)).count()
     }
 

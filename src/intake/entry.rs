@@ -27,9 +27,6 @@ struct Inner {
 }
 
 impl Intake {
-    /// The maximum number of deliveries that one group may make.
-    pub const MAX_DELIVERIES: usize = MAX_DELIVERIES;
-
     /// An intake that plans by `routes`, which may be replaced at any time, and stores in `queue`.
     pub fn new(
         queue: Queue,
@@ -171,7 +168,7 @@ impl Intake {
                 .plan(&event, now)
                 .map_err(|NoRecipient| Refusal::NoRecipient { index })?;
             total += deliveries.len();
-            if total > Self::MAX_DELIVERIES {
+            if total > MAX_DELIVERIES {
                 return Err(Refusal::TooMany);
             }
             let thumbnails_until = routes.thumbnails_until(&event, &deliveries, now);

@@ -73,7 +73,7 @@ async fn post_events(
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     if lines {
-        return take_lines(intake, &authorized.caller, &text, key).await;
+        return store_lines(intake, &authorized.caller, &text, key).await;
     }
     let parsed = {
         let value = json_object(&text).inspect_err(invalid)?;
@@ -85,7 +85,7 @@ async fn post_events(
             requires_recipient,
         )
     };
-    take(intake, &authorized.caller, parsed, key, Source::HTTP).await
+    store_one(intake, &authorized.caller, parsed, key, Source::HTTP).await
 }
 
 /// A request whose body has been received.
@@ -116,7 +116,7 @@ async fn read(
 }
 
 /// Checks, stores and answers one parsed event or message.
-pub(super) async fn take<T: Into<Event>>(
+pub(super) async fn store_one<T: Into<Event>>(
     intake: &Intake,
     caller: &Caller,
     parsed: Result<Parsed<T>, Vec<FieldError>>,
@@ -140,7 +140,7 @@ pub(super) async fn take<T: Into<Event>>(
         .ok_or_else(Problem::internal)
 }
 
-async fn take_lines(
+async fn store_lines(
     intake: &Intake,
     caller: &Caller,
     text: &[u8],

@@ -9,7 +9,7 @@ use axum::routing::post;
 
 use super::ApiState;
 use super::charset;
-use super::events::take;
+use super::events::store_one;
 use super::request::{json_object, read_json};
 use super::response::Answer;
 use crate::domain::{MessageRequest, Source};
@@ -65,7 +65,7 @@ async fn post_message(
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     let parsed = MessageRequest::parse(&json_object(&text).inspect_err(invalid)?, intake.now());
-    take(intake, &authorized.caller, parsed, key, Source::MESSAGES).await
+    store_one(intake, &authorized.caller, parsed, key, Source::MESSAGES).await
 }
 
 json_schemas! {

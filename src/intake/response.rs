@@ -5,7 +5,7 @@ use axum::response::Response;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 
-use super::{Accepted, Intake, Refusal};
+use super::outcome::{Accepted, MAX_DELIVERIES, Refusal};
 use crate::domain::FieldError;
 use crate::http::{Fault, Problem, Why, problem};
 use crate::queue::{EnqueueError, StoreError};
@@ -110,7 +110,7 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
         Refusal::TooMany => {
             let detail = format!(
                 "makes more than {} deliveries; nothing was stored: split the request",
-                Intake::MAX_DELIVERIES
+                MAX_DELIVERIES
             );
             Problem::invalid(vec![Fault {
                 pointer: "#".to_owned(),

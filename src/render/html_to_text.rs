@@ -4,7 +4,7 @@
 //! far larger than the HTML.
 
 use crate::domain::Locale;
-use crate::domain::html::{Tag, What, pieces};
+use crate::domain::html::{Tag, TokenKind, tokens};
 
 /// Elements whose content is skipped.
 const SILENT: [&str; 5] = ["script", "style", "title", "template", "head"];
@@ -28,11 +28,11 @@ const APART: [&str; 9] = [
 /// address.
 pub(crate) fn text(html: &str) -> String {
     let mut twin = Twin::default();
-    for piece in pieces(html) {
-        match piece.what {
-            What::Text(text) if twin.silent == 0 => twin.say(&text),
-            What::Open(tag) => twin.tag(&tag, false),
-            What::Close(name) => twin.tag(
+    for token in tokens(html) {
+        match token.kind {
+            TokenKind::Text(text) if twin.silent == 0 => twin.say(&text),
+            TokenKind::Open(tag) => twin.tag(&tag, false),
+            TokenKind::Close(name) => twin.tag(
                 &Tag {
                     name,
                     attributes: Vec::new(),
@@ -63,8 +63,8 @@ pub(crate) fn html(text: &str, language: Option<Locale>) -> String {
 
 /// Returns HTML as given; a fragment is wrapped in a document.
 pub(crate) fn document(html: &str, language: Option<Locale>) -> String {
-    let is_document = |what: &What| matches!(what, What::Open(tag) if matches!(tag.name.as_str(), "html" | "body" | "head"));
-    if pieces(html).iter().any(|piece| is_document(&piece.what)) {
+    let is_document = |what: &TokenKind| matches!(what, TokenKind::Open(tag) if matches!(tag.name.as_str(), "html" | "body" | "head"));
+    if tokens(html).iter().any(|token| is_document(&token.kind)) {
         return html.to_owned();
     }
     let lang = language.map_or_else(String::new, |locale| format!(" lang=\"{locale}\""));

@@ -204,7 +204,7 @@ fn problems_of_hooks_are_reported_with_their_places() {
 
 #[test]
 fn mapping_of_a_generic_hook_is_read_and_checked() {
-    use crate::intake::hooks::mapping::{Place, Verdict};
+    use crate::intake::hooks::mapping::{Place, StatusMeaning};
     let farm = "[hooks.farm]\nkind = \"generic\"\nunverified = true\n";
     let text = format!(
         "{farm}[hooks.farm.map]\nprompt = [\"/input/prompt\", \"/prompt\"]\ntitle = \"=Nightly, at 3\"\nimages = \"=\"\n[hooks.farm.status_words]\nsucceeded = [\"Done\", \"0\"]\nmissing = \"ignored\"\n"
@@ -234,11 +234,11 @@ fn mapping_of_a_generic_hook_is_read_and_checked() {
             Place::Fixed("flux".to_owned())
         ]
     );
-    assert_eq!(mapping.missing, Some(Verdict::Ignored));
+    assert_eq!(mapping.missing, Some(StatusMeaning::Ignored));
     let words: Vec<_> = mapping
         .status_words
         .iter()
-        .map(|(word, verdict)| (word.as_str(), verdict.as_str()))
+        .map(|(word, meaning)| (word.as_str(), meaning.as_str()))
         .collect();
     assert_eq!(
         words,

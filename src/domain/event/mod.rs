@@ -7,6 +7,7 @@ mod link;
 pub(crate) mod message;
 mod numbers;
 mod parse;
+mod parsed;
 mod parts;
 mod pointer;
 mod recipients;
@@ -29,12 +30,12 @@ pub use message::{
 };
 pub(crate) use numbers::moment;
 pub(crate) use parse::JobDraft;
-pub use parse::{FieldError, Parsed};
+pub use parsed::{FieldError, Parsed};
 pub(crate) use parts::{MAX_DEPTH, is_deep, read_local_path};
 pub(crate) use pointer::JsonPath;
 pub use size::{InvalidSize, Size};
 pub use source::Source;
-pub use status::Verdict;
+pub use status::StatusMeaning;
 
 /// Maximum length of a prompt, in bytes.
 pub(crate) const MAX_PROMPT_BYTES: usize = 200_000;

@@ -9,7 +9,7 @@ use super::parts::{
 };
 use super::pointer::JsonPath;
 use super::text::TextRule;
-use super::{Event, EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
+use super::{EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, Parsed, Size};
 use super::{MAX_FORMAT, MAX_MODEL, MAX_PROMPT_BYTES, MAX_TITLE};
 use crate::domain::Timestamp;
 
@@ -19,37 +19,6 @@ const MODEL: TextRule = TextRule::line(MAX_MODEL);
 const FORMAT: TextRule = TextRule::line(MAX_FORMAT);
 const HOST: TextRule = TextRule::line(255);
 const COMMAND: TextRule = TextRule::line(1_000);
-
-/// An invalid field.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct FieldError {
-    /// JSON pointer in URI form, such as `#/images/0/url` (RFC 6901 §6).
-    pub pointer: String,
-    /// The error and the expected value.
-    pub detail: String,
-}
-
-/// A parsed event or message, with warnings.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parsed<T = JobEvent> {
-    /// The event.
-    pub event: T,
-    /// Whether the payload contained the ID; otherwise it was generated.
-    pub id_given: bool,
-    /// Fields that are unknown or were left out. Each detail is understandable without its pointer.
-    pub warnings: Vec<FieldError>,
-}
-
-impl<T: Into<Event>> Parsed<T> {
-    /// The same as an event of any kind.
-    pub fn into_event(self) -> Parsed<Event> {
-        Parsed {
-            event: self.event.into(),
-            id_given: self.id_given,
-            warnings: self.warnings,
-        }
-    }
-}
 
 impl JobEvent {
     /// Parses an event of `POST /v1/events`, including its short forms.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::fields::FieldReader;
 use super::pointer::JsonPath;
 use super::text::TextRule;
-use super::{EventId, Image, JobError, JobEvent, JobStatus, MAX_IMAGES, Size, Verdict};
+use super::{EventId, Image, JobError, JobEvent, JobStatus, MAX_IMAGES, Size, StatusMeaning};
 
 /// Maximum size of `metadata` as JSON, in bytes.
 const MAX_METADATA: usize = 16_384;
@@ -41,12 +41,12 @@ pub(super) fn read_status(
     at: JsonPath<'_>,
     value: &Value,
 ) -> Option<(JobStatus, bool)> {
-    match Verdict::of(value) {
-        Some(Verdict::Succeeded) => Some((JobStatus::Succeeded, false)),
-        Some(verdict @ (Verdict::Failed | Verdict::Canceled)) => {
-            Some((JobStatus::Failed, verdict == Verdict::Canceled))
+    match StatusMeaning::of(value) {
+        Some(StatusMeaning::Succeeded) => Some((JobStatus::Succeeded, false)),
+        Some(meaning @ (StatusMeaning::Failed | StatusMeaning::Canceled)) => {
+            Some((JobStatus::Failed, meaning == StatusMeaning::Canceled))
         }
-        Some(Verdict::Ignored) => {
+        Some(StatusMeaning::Ignored) => {
             read.error(
                 at,
                 "does not end the job; write \"succeeded\" or \"failed\" when the job has ended",

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The meaning of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StatusMeaning {
     /// The job succeeded.
     Succeeded,
     /// The job failed.
@@ -100,8 +100,8 @@ const IGNORED: &[&str] = &[
     "进行中",
 ];
 
-impl Verdict {
-    /// Every verdict with its name and its status words. A hook's mapping can override them.
+impl StatusMeaning {
+    /// Every meaning with its name and its status words. A hook's mapping can override them.
     pub const NAMED: &[(&str, Self, &[&str])] = &[
         ("succeeded", Self::Succeeded, SUCCEEDED),
         ("failed", Self::Failed, FAILED),
@@ -113,7 +113,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         Self::NAMED
             .iter()
-            .find(|(_, verdict, _)| *verdict == self)
+            .find(|(_, meaning, _)| *meaning == self)
             .map_or("", |(name, ..)| name)
     }
 
@@ -126,7 +126,7 @@ impl Verdict {
         Self::NAMED
             .iter()
             .find(|(_, _, words)| words.contains(&plain.as_str()))
-            .map(|(_, verdict, _)| *verdict)
+            .map(|(_, meaning, _)| *meaning)
     }
 
     /// The meaning of a JSON value: a word, `true` or `false`.
@@ -146,20 +146,20 @@ mod tests {
 
     #[test]
     fn words_match_in_any_case_and_have_one_meaning() {
-        for (word, verdict) in [
-            ("succeeded", Some(Verdict::Succeeded)),
-            (" COMPLETED ", Some(Verdict::Succeeded)),
-            ("Timed-Out", Some(Verdict::Failed)),
-            ("timed out", Some(Verdict::Failed)),
-            ("IN_PROGRESS", Some(Verdict::Ignored)),
-            ("Cancelled", Some(Verdict::Canceled)),
-            ("失败", Some(Verdict::Failed)),
+        for (word, meaning) in [
+            ("succeeded", Some(StatusMeaning::Succeeded)),
+            (" COMPLETED ", Some(StatusMeaning::Succeeded)),
+            ("Timed-Out", Some(StatusMeaning::Failed)),
+            ("timed out", Some(StatusMeaning::Failed)),
+            ("IN_PROGRESS", Some(StatusMeaning::Ignored)),
+            ("Cancelled", Some(StatusMeaning::Canceled)),
+            ("失败", Some(StatusMeaning::Failed)),
             ("perhaps", None),
             ("", None),
         ] {
-            assert_eq!(Verdict::of_word(word), verdict, "{word}");
+            assert_eq!(StatusMeaning::of_word(word), meaning, "{word}");
         }
-        let words: Vec<&str> = Verdict::NAMED
+        let words: Vec<&str> = StatusMeaning::NAMED
             .iter()
             .flat_map(|(_, _, words)| words.iter().copied())
             .collect();

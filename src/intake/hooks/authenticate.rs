@@ -44,7 +44,7 @@ impl HookRequest {
                 self.state
                     .access
                     .check(&Method::POST, &self.headers, self.visitor, Scope::Post)?;
-            self.state.access.prove(&self.sender);
+            self.state.access.mark_authenticated(&self.sender);
             return Ok(caller);
         }
         verify::admit(
@@ -55,7 +55,7 @@ impl HookRequest {
             *replay_window,
         )
         .map_err(|refused| self.refused(refused, secret))?;
-        if verify::is_unproven(verifier, &self.headers) {
+        if verify::is_unauthenticated(verifier, &self.headers) {
             // The sender is not authenticated, so at least keep out web pages of other origins.
             self.visitor.check_host()?;
             self.visitor.check_origin()?;
@@ -64,7 +64,7 @@ impl HookRequest {
             verifier,
             Verifier::Path(_) | Verifier::Bearer(_) | Verifier::Header { .. }
         ) {
-            self.sender.prove();
+            self.sender.mark_authenticated();
         }
         Ok(Caller::default())
     }
@@ -105,15 +105,15 @@ impl HookRequest {
         let most = max_body.unwrap_or(access.max_body());
         let mut body = body::read_at_most(access, &self.sender, &self.headers, body, most).await?;
         let keys = self.hook.keys.as_ref();
-        let mut proven =
+        let mut checked =
             verify::body(verifier, keys, &self.headers, body.as_sent(), intake.wall()).await;
-        if proven == Err(VerifyError::Unauthorized) && body.as_sent() != &*body {
+        if checked == Err(VerifyError::Unauthorized) && body.as_sent() != &*body {
             // Some services sign before they compress.
-            proven = verify::body(verifier, keys, &self.headers, &body, intake.wall()).await;
+            checked = verify::body(verifier, keys, &self.headers, &body, intake.wall()).await;
         }
-        proven.map_err(|refused| self.refused(refused, None))?;
-        if verifier.proves_by_body(&self.headers) {
-            body.prove();
+        checked.map_err(|refused| self.refused(refused, None))?;
+        if verifier.authenticates_by_body(&self.headers) {
+            body.mark_authenticated();
         }
         Ok(body)
     }

@@ -36,7 +36,7 @@ pub(super) struct HookRequest {
 
 impl HookRequest {
     /// Handles the request; `secret` is the last segment of the URL.
-    pub(super) async fn answer(
+    pub(super) async fn handle(
         self,
         secret: Option<&str>,
         body: Body,
@@ -78,16 +78,16 @@ impl HookRequest {
         let hook = self.settings();
         let has_default = intake.has_default_recipient();
         match hook.map(payload, &self.headers, has_default, intake.now()) {
-            MapResult::Events(events) => self.take(caller, payload, events, key).await,
+            MapResult::Events(events) => self.store(caller, payload, events, key).await,
             MapResult::Partly(events, why) => {
                 self.log_kept("webhook batch partly not understood", &why);
                 self.keep(payload, why).await;
-                self.take(caller, payload, events, key).await
+                self.store(caller, payload, events, key).await
             }
             MapResult::Ignored(why) => {
                 self.count("ignored");
                 self.log_ignored(&why);
-                Ok(self.nothing())
+                Ok(self.empty_response())
             }
             MapResult::Challenge(answer) => {
                 self.count("ignored");
@@ -103,7 +103,7 @@ impl HookRequest {
                 self.count("ignored");
                 self.log_kept("webhook not understood", &why);
                 self.keep(payload, why).await;
-                Ok(self.nothing())
+                Ok(self.empty_response())
             }
             MapResult::Unmappable(errors) => Err(self.invalid(payload, errors).await),
         }
@@ -155,7 +155,7 @@ impl HookRequest {
     }
 
     /// Stores the results of jobs.
-    async fn take(
+    async fn store(
         &self,
         caller: &Caller,
         payload: &Value,
@@ -177,11 +177,11 @@ impl HookRequest {
             .iter_mut()
             .map(|parsed| std::mem::take(&mut parsed.warnings))
             .collect();
-        let taken = first_end::store(&self.state.intake, &self.hook, &source, events, key).await;
-        match taken.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))? {
+        let stored = first_end::store(&self.state.intake, &self.hook, &source, events, key).await;
+        match stored.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))? {
             StoreOutcome::Accepted(accepted) => {
                 grant::log(caller, &accepted);
-                Ok(self.said(accepted, warnings))
+                Ok(self.accepted_response(accepted, warnings))
             }
             StoreOutcome::EndedBefore(first) => {
                 self.log_kept("second result of a job ignored", first.as_str());
@@ -190,7 +190,7 @@ impl HookRequest {
                     format!("second result of a job that is stored as {first}"),
                 )
                 .await;
-                Ok(self.said(
+                Ok(self.accepted_response(
                     vec![Accepted {
                         id: first,
                         duplicate: true,
@@ -201,7 +201,11 @@ impl HookRequest {
         }
     }
 
-    fn said(&self, mut accepted: Vec<Accepted>, mut warnings: Vec<Vec<FieldError>>) -> Response {
+    fn accepted_response(
+        &self,
+        mut accepted: Vec<Accepted>,
+        mut warnings: Vec<Vec<FieldError>>,
+    ) -> Response {
         let mut response = match (accepted.len(), accepted.pop()) {
             (1, Some(one)) => response::one(one, warnings.pop().unwrap_or_default()),
             (_, last) => response::many(accepted.into_iter().chain(last).collect(), warnings),
@@ -213,7 +217,7 @@ impl HookRequest {
     }
 
     /// The response to a payload that needs no email.
-    fn nothing(&self) -> Response {
+    fn empty_response(&self) -> Response {
         if self.settings().kind.wants_exactly_200() {
             return (
                 StatusCode::OK,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{error_info, payload};
-pub use crate::domain::event::Verdict;
+pub use crate::domain::event::StatusMeaning;
 
 /// The fields that can be mapped, with their default JSON pointers.
 ///
@@ -130,9 +130,9 @@ pub struct Mapping {
     /// Sources by field, in the order in which they are tried.
     pub places: BTreeMap<&'static str, Vec<Place>>,
     /// Meanings of states, in lower case. `*` matches every state that has no other meaning.
-    pub status_words: Vec<(String, Verdict)>,
+    pub status_words: Vec<(String, StatusMeaning)>,
     /// The meaning of a payload without a state.
-    pub missing: Option<Verdict>,
+    pub missing: Option<StatusMeaning>,
     /// JSON pointer to the text that the service expects back when it verifies the address.
     pub challenge: Option<String>,
 }
@@ -141,11 +141,11 @@ pub struct Mapping {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// A state and its meaning.
-    Known(String, Verdict),
+    Known(String, StatusMeaning),
     /// A state without a meaning.
     Unknown(String),
     /// No state, with a configured meaning.
-    Assumed(Verdict),
+    Assumed(StatusMeaning),
     /// No state.
     Missing,
 }
@@ -222,21 +222,21 @@ impl Mapping {
         else {
             return self.missing.map_or(State::Missing, State::Assumed);
         };
-        match self.verdict(&word) {
-            Some(verdict) => State::Known(word, verdict),
+        match self.meaning(&word) {
+            Some(meaning) => State::Known(word, meaning),
             None => State::Unknown(word.chars().take(80).collect()),
         }
     }
 
-    fn verdict(&self, word: &str) -> Option<Verdict> {
+    fn meaning(&self, word: &str) -> Option<StatusMeaning> {
         let given = |wanted: &str| {
             self.status_words
                 .iter()
                 .find(|(known, _)| known == wanted)
-                .map(|(_, verdict)| *verdict)
+                .map(|(_, meaning)| *meaning)
         };
         given(word)
-            .or_else(|| Verdict::of_word(word).filter(|_| !self.exact))
+            .or_else(|| StatusMeaning::of_word(word).filter(|_| !self.exact))
             .or_else(|| given("*"))
     }
 
@@ -310,62 +310,66 @@ mod tests {
     #[test]
     fn configured_states_override_the_defaults() {
         let words = vec![
-            ("done".to_owned(), Verdict::Failed),
-            ("0".to_owned(), Verdict::Succeeded),
-            ("true".to_owned(), Verdict::Ignored),
+            ("done".to_owned(), StatusMeaning::Failed),
+            ("0".to_owned(), StatusMeaning::Succeeded),
+            ("true".to_owned(), StatusMeaning::Ignored),
         ];
         let mapping = Mapping {
             status_words: words,
             ..Mapping::default()
         };
-        let verdict = |status: Value| match mapping.state(&json!({ "status": status })) {
-            State::Known(_, verdict) => Some(verdict),
+        let meaning = |status: Value| match mapping.state(&json!({ "status": status })) {
+            State::Known(_, meaning) => Some(meaning),
             _ => None,
         };
-        assert_eq!(verdict(json!(" Done ")), Some(Verdict::Failed));
+        assert_eq!(meaning(json!(" Done ")), Some(StatusMeaning::Failed));
         assert_eq!(
             (
-                verdict(json!(0)),
-                verdict(json!(true)),
-                verdict(json!(false))
+                meaning(json!(0)),
+                meaning(json!(true)),
+                meaning(json!(false))
             ),
             (
-                Some(Verdict::Succeeded),
-                Some(Verdict::Ignored),
-                Some(Verdict::Failed)
+                Some(StatusMeaning::Succeeded),
+                Some(StatusMeaning::Ignored),
+                Some(StatusMeaning::Failed)
             )
         );
         assert_eq!(
             (
-                verdict(json!("RUNNING")),
-                verdict(json!("Cancelled")),
-                verdict(json!("odd"))
+                meaning(json!("RUNNING")),
+                meaning(json!("Cancelled")),
+                meaning(json!("odd"))
             ),
-            (Some(Verdict::Ignored), Some(Verdict::Canceled), None)
+            (
+                Some(StatusMeaning::Ignored),
+                Some(StatusMeaning::Canceled),
+                None
+            )
         );
         let all = Mapping {
             status_words: vec![
-                ("0".to_owned(), Verdict::Succeeded),
-                ("*".to_owned(), Verdict::Failed),
+                ("0".to_owned(), StatusMeaning::Succeeded),
+                ("*".to_owned(), StatusMeaning::Failed),
             ],
             ..Mapping::default()
         };
         assert_eq!(
             all.state(&json!({"state": 137})),
-            State::Known("137".to_owned(), Verdict::Failed)
+            State::Known("137".to_owned(), StatusMeaning::Failed)
         );
         assert_eq!(
             all.state(&json!({"state": 0.0})),
-            State::Known("0".to_owned(), Verdict::Succeeded)
+            State::Known("0".to_owned(), StatusMeaning::Succeeded)
         );
         assert_eq!(
             all.state(&json!({"status": "running"})),
-            State::Known("running".to_owned(), Verdict::Ignored),
+            State::Known("running".to_owned(), StatusMeaning::Ignored),
             "no mail before the end"
         );
         assert_eq!(
             all.state(&json!({"status": "done"})),
-            State::Known("done".to_owned(), Verdict::Succeeded)
+            State::Known("done".to_owned(), StatusMeaning::Succeeded)
         );
     }
 
@@ -385,12 +389,12 @@ mod tests {
                 "{payload}"
             );
             let mapping = Mapping {
-                missing: Some(Verdict::Succeeded),
+                missing: Some(StatusMeaning::Succeeded),
                 ..Mapping::default()
             };
             assert_eq!(
                 mapping.state(&payload),
-                State::Assumed(Verdict::Succeeded),
+                State::Assumed(StatusMeaning::Succeeded),
                 "{payload}"
             );
         }

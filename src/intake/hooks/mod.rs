@@ -1,12 +1,22 @@
 //! `POST /v1/hooks/{name}`: events in the formats of the services that send them.
 //!
 //! ```text
-//!  bytes ── verify ── JSON ── kind::map (pure, one file per kind) ── MapResult ── Intake
+//!  bytes ── verify ── JSON ── Kind::map (pure) ── MapResult ── Intake
 //! ```
 //!
 //! [`Settings`] is a `[hooks.NAME]` table. [`verify`] authenticates the sender before anything is
-//! parsed. [`kinds`] map a payload to job events by means of [`payload`] and [`event_builder`].
-//! `handler` does both for an HTTP request.
+//! parsed. [`kinds`] map a payload to job events, by a [`mapping`], by code that uses [`payload`]
+//! and [`event_builder`], or by both. `handler` does all of this for an HTTP request.
+//!
+//! To add a kind:
+//!
+//! 1. a variant of [`Kind`] with its name, default verification and other properties (`kind.rs`);
+//! 2. a table in `kinds/mappings.toml` with its JSON pointers and states, in the language of
+//!    `generic` hooks;
+//! 3. for what that language cannot express, a file in `kinds/`;
+//! 4. samples in `tests/it/vectors/hooks/` and their expected events in
+//!    `tests/it/hooks/samples.rs`;
+//! 5. a row in `docs/webhooks.md`.
 
 #[cfg(feature = "server")]
 mod authenticate;

@@ -69,7 +69,7 @@ async fn post_hook(
         sender,
         headers,
     }
-    .answer(None, body)
+    .handle(None, body)
     .await
 }
 
@@ -113,6 +113,6 @@ async fn post_secret_hook(
         sender,
         headers,
     }
-    .answer(Some(&secret), body)
+    .handle(Some(&secret), body)
     .await
 }

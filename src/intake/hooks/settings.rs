@@ -113,7 +113,7 @@ pub struct Hook {
     pub keys: Option<JwksCache>,
     /// Limits log lines about payloads of unverified hooks.
     #[cfg(feature = "server")]
-    pub(super) unproven: LogLimit,
+    pub(super) unauthenticated: LogLimit,
 }
 
 /// The active hooks. Clones share them.
@@ -166,7 +166,7 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
             settings,
             keys,
             #[cfg(feature = "server")]
-            unproven: LogLimit::new(),
+            unauthenticated: LogLimit::new(),
         })
     };
     settings.iter().cloned().chain(huiying).map(hook).collect()

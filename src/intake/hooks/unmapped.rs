@@ -19,10 +19,10 @@ impl HookRequest {
     /// Number of payloads that a log line stands for; `None` to skip the line. Unverified hooks log
     /// one line per minute, because they can be flooded.
     pub(super) fn log_count(&self) -> Option<u64> {
-        if !verify::is_unproven(&self.settings().verifier, &self.headers) {
+        if !verify::is_unauthenticated(&self.settings().verifier, &self.headers) {
             return Some(1);
         }
-        match self.hook.unproven.count() {
+        match self.hook.unauthenticated.count() {
             Verdict::Log(times) => Some(times),
             Verdict::FlushIn(_) | Verdict::Skip => None,
         }

@@ -1,7 +1,7 @@
 //! Contrast of each text with its background, in the light and the dark scheme.
 
 use super::css::{Rule, Scheme, declarations, rules};
-use crate::domain::html::{Piece, Tag, What};
+use crate::domain::html::{Tag, Token, TokenKind};
 use crate::render::colour::Colour;
 
 /// Below this contrast, spam filters treat text as hidden.
@@ -34,21 +34,21 @@ struct Style {
 
 /// Texts with low contrast, each pair of colours once per scheme. A mail without rules for the dark
 /// scheme has only the light one.
-pub(super) fn low_contrast(pieces: &[Piece]) -> Vec<LowContrast> {
-    let sheets = pieces.iter().filter_map(|piece| match &piece.what {
-        What::Raw(name, sheet) if name == "style" => Some(sheet.as_str()),
+pub(super) fn low_contrast(tokens: &[Token]) -> Vec<LowContrast> {
+    let sheets = tokens.iter().filter_map(|token| match &token.kind {
+        TokenKind::Raw(name, sheet) if name == "style" => Some(sheet.as_str()),
         _ => None,
     });
     let rules: Vec<Rule<'_>> = sheets.flat_map(rules).collect();
     let mut found = Vec::new();
-    walk(pieces, &rules, Scheme::Light, &mut found);
+    walk(tokens, &rules, Scheme::Light, &mut found);
     if rules.iter().any(|rule| rule.scheme == Scheme::Dark) {
-        walk(pieces, &rules, Scheme::Dark, &mut found);
+        walk(tokens, &rules, Scheme::Dark, &mut found);
     }
     found
 }
 
-fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<LowContrast>) {
+fn walk(tokens: &[Token], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<LowContrast>) {
     let (ink, paper) = if scheme == Scheme::Dark {
         (255, 0x12)
     } else {
@@ -62,24 +62,24 @@ fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Lo
         hidden: false,
     };
     let mut stack: Vec<(&Tag, Style)> = Vec::new();
-    for piece in pieces {
+    for token in tokens {
         let around = stack.last().map_or(canvas, |(_, style)| *style);
-        match &piece.what {
-            What::Open(tag) => {
+        match &token.kind {
+            TokenKind::Open(tag) => {
                 let parents: Vec<&Tag> = stack.iter().map(|(tag, _)| *tag).collect();
                 let style = styled(tag, &parents, around, rules, scheme);
                 match tag.attribute("alt") {
-                    Some(alt) if tag.name == "img" => note(piece.line, style, alt, scheme, found),
+                    Some(alt) if tag.name == "img" => note(token.line, style, alt, scheme, found),
                     _ if tag.is_void() => {}
                     _ => stack.push((tag, style)),
                 }
             }
-            What::Close(name) => {
+            TokenKind::Close(name) => {
                 if let Some(at) = stack.iter().rposition(|(tag, _)| tag.name == *name) {
                     stack.truncate(at);
                 }
             }
-            What::Text(text) => note(piece.line, around, text, scheme, found),
+            TokenKind::Text(text) => note(token.line, around, text, scheme, found),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::css::Scheme;
 use super::{Parts, Report, contrast};
-use crate::domain::html::{Piece, Tag, What, pieces};
+use crate::domain::html::{Tag, Token, TokenKind, tokens};
 
 /// Maximum size of the HTML part in bytes.
 const MAX_HTML: usize = 90_000;
@@ -12,21 +12,21 @@ pub(super) fn html(parts: &Parts<'_>, report: &mut Report) {
     if html.len() > MAX_HTML {
         report.error(1, "html-size", format!("the HTML part has {} bytes; at most {MAX_HTML}, because Gmail clips mails over about 102,000", html.len()));
     }
-    let pieces = pieces(html);
-    for piece in &pieces {
-        if let What::Open(tag) = &piece.what {
-            image(tag, piece.line, parts, report);
-            link(tag, piece.line, report);
-            active(tag, piece.line, report);
+    let tokens = tokens(html);
+    for token in &tokens {
+        if let TokenKind::Open(tag) = &token.kind {
+            image(tag, token.line, parts, report);
+            link(tag, token.line, report);
+            active(tag, token.line, report);
         }
     }
-    unclosed(&pieces, report);
-    language(&pieces, report);
-    contrast(&pieces, report);
+    unclosed(&tokens, report);
+    language(&tokens, report);
+    contrast(&tokens, report);
 }
 
-fn contrast(pieces: &[Piece], report: &mut Report) {
-    for low_contrast in contrast::low_contrast(pieces) {
+fn contrast(tokens: &[Token], report: &mut Report) {
+    for low_contrast in contrast::low_contrast(tokens) {
         if low_contrast.is_hidden {
             let detail = format!(
                 "hidden text in {} on {}: spam filters penalize text in its background's colour; remove the colour",
@@ -175,22 +175,22 @@ fn active(tag: &Tag, line: usize, report: &mut Report) {
 }
 
 /// Tags closed in the wrong order, or not at all.
-fn unclosed(pieces: &[Piece], report: &mut Report) {
+fn unclosed(tokens: &[Token], report: &mut Report) {
     let mut open: Vec<(&str, usize)> = Vec::new();
-    for piece in pieces {
-        match &piece.what {
-            What::Open(tag) if !tag.is_void() => open.push((&tag.name, piece.line)),
-            What::Close(name) => match open.pop() {
+    for token in tokens {
+        match &token.kind {
+            TokenKind::Open(tag) if !tag.is_void() => open.push((&tag.name, token.line)),
+            TokenKind::Close(name) => match open.pop() {
                 Some((last, _)) if last == name => {}
                 Some((last, line)) => {
                     return report.warn(
-                        piece.line,
+                        token.line,
                         "nesting",
                         format!("</{name}> closes <{last}> of line {line}"),
                     );
                 }
                 None => {
-                    return report.warn(piece.line, "nesting", format!("</{name}> closes nothing"));
+                    return report.warn(token.line, "nesting", format!("</{name}> closes nothing"));
                 }
             },
             _ => {}
@@ -201,9 +201,9 @@ fn unclosed(pieces: &[Piece], report: &mut Report) {
     }
 }
 
-fn language(pieces: &[Piece], report: &mut Report) {
-    let speaks = |piece: &Piece| matches!(&piece.what, What::Open(tag) if tag.name == "html" && tag.attribute("lang").is_some_and(|lang| !lang.is_empty()));
-    if !pieces.iter().any(speaks) {
+fn language(tokens: &[Token], report: &mut Report) {
+    let speaks = |token: &Token| matches!(&token.kind, TokenKind::Open(tag) if tag.name == "html" && tag.attribute("lang").is_some_and(|lang| !lang.is_empty()));
+    if !tokens.iter().any(speaks) {
         report.warn(
             1,
             "language",

@@ -1,9 +1,9 @@
 //! The policy for the HTML of plain mails, which is sent unchanged. HTML with active content is
 //! rejected, so that the producer learns of it rather than a spam filter.
 
-use super::link_policy::{all_lead_well, is_font_sheet, leads_well, runs};
+use super::link_policy::{are_allowed_links, is_allowed_link, is_font_sheet, is_script};
 use super::style;
-use crate::domain::html::{Tag, What, pieces};
+use crate::domain::html::{Tag, TokenKind, tokens};
 
 /// Elements that run code, load content, redirect links, or are parsed differently by different
 /// clients.
@@ -105,22 +105,22 @@ impl Faults {
     /// Checks a document, or the content of a conditional comment (`conditional`), in which a tag
     /// may be closed by another comment.
     fn read(&mut self, html: &str, conditional: bool) {
-        for piece in pieces(html) {
-            match piece.what {
-                What::Open(tag) => self.tag(&tag, conditional),
-                What::Raw(name, sheet) if name == "style" => self.style(&sheet),
-                What::Unfinished(what) if !conditional || what == "a tag" => self.add(format!(
-                    "has an unclosed {what}, which hides everything after it"
-                )),
-                What::Ambiguous(what) => {
+        for token in tokens(html) {
+            match token.kind {
+                TokenKind::Open(tag) => self.tag(&tag, conditional),
+                TokenKind::Raw(name, sheet) if name == "style" => self.style(&sheet),
+                TokenKind::Unfinished(what) if !conditional || what == "a tag" => self.add(
+                    format!("has an unclosed {what}, which hides everything after it"),
+                ),
+                TokenKind::Ambiguous(what) => {
                     self.add(format!("has {what}, which mail clients parse differently"));
                 }
-                What::Comment(text) if !conditional => {
+                TokenKind::Comment(text) if !conditional => {
                     if let Some(inside) = conditional_content(&text) {
                         self.read(inside, true);
                     }
                 }
-                What::Declaration(text) if text.contains('<') => self.add(
+                TokenKind::Declaration(text) if text.contains('<') => self.add(
                     "has a tag within a declaration, which mail clients parse differently"
                         .to_owned(),
                 ),
@@ -186,15 +186,15 @@ impl Faults {
             self.style(value);
         } else if LINKS.contains(&name) || LINKS.contains(&local) {
             if !(if local.ends_with("srcset") {
-                all_lead_well(value)
+                are_allowed_links(value)
             } else {
-                leads_well(value)
+                is_allowed_link(value)
             }) {
                 self.add(format!(
                     "has a {name} that is not an http, https, mailto or tel link"
                 ));
             }
-        } else if value.starts_with('`') || (!WORDS.contains(&name) && runs(value)) {
+        } else if value.starts_with('`') || (!WORDS.contains(&name) && is_script(value)) {
             let shown: String = name.chars().take(MAX_NAME).collect();
             self.add(format!("has a script in the attribute {shown}"));
         }
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn no_html_takes_long() {
-        for piece in [
+        for token in [
             "<",
             "<a ",
             "<a href='",
@@ -318,7 +318,7 @@ mod tests {
             "<p style='/*/*\\",
             "<!--[if x]><!--[if x]>",
         ] {
-            faults(&piece.repeat(200_000 / piece.len()));
+            faults(&token.repeat(200_000 / token.len()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The policy for links in mails: which schemes they may have, and where a style sheet may come from.
+//! The policy for links in mails: allowed schemes, and allowed hosts of style sheets.
 
 /// Allowed schemes of absolute links.
 const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
@@ -10,12 +10,12 @@ const FONT_HOSTS: [&str; 5] = [
     "use.typekit.net",
     "fonts.loli.net",
 ];
-/// Number of characters that decide about the scheme of a link.
+/// Number of characters in which the scheme of a link is searched.
 const MAX_PREFIX: usize = 32;
 
 /// Whether all links of a `srcset` are allowed. Links may contain commas; only a comma after a size
 /// descriptor separates two of them.
-pub(super) fn all_lead_well(value: &str) -> bool {
+pub(super) fn are_allowed_links(value: &str) -> bool {
     let is_size = |text: &str| {
         text.trim_end_matches(['w', 'x', 'h'])
             .bytes()
@@ -25,7 +25,10 @@ pub(super) fn all_lead_well(value: &str) -> bool {
         Some((size, next)) if is_size(size) => next,
         _ => part,
     };
-    value.split_ascii_whitespace().map(link).all(leads_well)
+    value
+        .split_ascii_whitespace()
+        .map(link)
+        .all(is_allowed_link)
 }
 
 /// The beginning of a link in lower case, without control characters and spaces, which browsers
@@ -46,7 +49,7 @@ fn beginning(value: &str) -> String {
 
 /// Whether a link has an allowed scheme or none. A character reference left before the path cannot
 /// be judged without decoding it again, so it is rejected.
-pub(super) fn leads_well(value: &str) -> bool {
+pub(super) fn is_allowed_link(value: &str) -> bool {
     let lower = beginning(value);
     let head = lower.split(['/', '?', '#']).next().unwrap_or_default();
     SCHEMES.iter().any(|scheme| lower.starts_with(scheme))
@@ -54,7 +57,7 @@ pub(super) fn leads_well(value: &str) -> bool {
 }
 
 /// Whether a value of another attribute starts like a script.
-pub(super) fn runs(value: &str) -> bool {
+pub(super) fn is_script(value: &str) -> bool {
     let lower = beginning(value);
     ["javascript:", "vbscript:", "livescript:", "data:", "mhtml:"]
         .iter()

@@ -3,7 +3,7 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use super::link_policy::{is_font_sheet, leads_well};
+use super::link_policy::{is_allowed_link, is_font_sheet};
 
 /// The violation in a style, such as `a data: link`; `None` if it is acceptable.
 pub(super) fn fault(style: &str) -> Option<&'static str> {
@@ -54,7 +54,7 @@ fn fault_in(style: &str) -> Option<&'static str> {
     if style
         .split("url(")
         .skip(1)
-        .any(|after| !leads_well(target(after)))
+        .any(|after| !is_allowed_link(target(after)))
     {
         return Some("a link other than http or https");
     }

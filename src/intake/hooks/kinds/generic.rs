@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::mapping::{Mapping, Place, State, Verdict, last_segment};
+use super::super::mapping::{Mapping, Place, State, StatusMeaning, last_segment};
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::super::{error_info, payload};
 use crate::domain::Locale;
@@ -98,14 +98,16 @@ impl<'a> MappedJob<'a> {
 /// How the job ended.
 fn end(mapping: &Mapping, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
     match mapping.state(payload.json) {
-        State::Known(word, Verdict::Ignored) => {
+        State::Known(word, StatusMeaning::Ignored) => {
             Err(MapResult::Ignored(format!("the state is {word:?}")))
         }
-        State::Assumed(Verdict::Ignored) => Err(MapResult::Ignored("there is no state".to_owned())),
-        State::Known(_, verdict) | State::Assumed(verdict) => Ok(match verdict {
-            Verdict::Succeeded => JobEnd::Succeeded,
-            Verdict::Canceled => JobEnd::Canceled,
-            Verdict::Failed | Verdict::Ignored => JobEnd::Failed,
+        State::Assumed(StatusMeaning::Ignored) => {
+            Err(MapResult::Ignored("there is no state".to_owned()))
+        }
+        State::Known(_, meaning) | State::Assumed(meaning) => Ok(match meaning {
+            StatusMeaning::Succeeded => JobEnd::Succeeded,
+            StatusMeaning::Canceled => JobEnd::Canceled,
+            StatusMeaning::Failed | StatusMeaning::Ignored => JobEnd::Failed,
         }),
         State::Unknown(word) if mapping.exact => {
             Err(MapResult::Unknown(format!("unknown status {word:?}")))

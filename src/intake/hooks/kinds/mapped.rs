@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::super::mapping::{FIELDS, Mapping, Place, Verdict};
+use super::super::mapping::{FIELDS, Mapping, Place, StatusMeaning};
 use super::super::{Kind, MapResult, Payload};
 use super::generic::MappedJob;
 
@@ -77,11 +77,11 @@ fn mapping(table: Table) -> Result<Mapping, String> {
         mapping.places.insert(field, places?);
     }
     for (name, words) in table.status_words {
-        let (_, verdict, _) = Verdict::NAMED
+        let (_, meaning, _) = StatusMeaning::NAMED
             .iter()
             .find(|(known, ..)| *known == name)
             .ok_or_else(|| format!("unknown meaning {name}"))?;
-        let words = words.into_iter().map(|word| (word, *verdict));
+        let words = words.into_iter().map(|word| (word, *meaning));
         mapping.status_words.extend(words);
     }
     Ok(mapping)
@@ -99,12 +99,12 @@ mod tests {
             for field in ["id", "status"] {
                 assert!(mapping.places.contains_key(field), "[{kind}] {field}");
             }
-            for (word, verdict) in &mapping.status_words {
+            for (word, meaning) in &mapping.status_words {
                 assert_eq!(*word, word.trim().to_lowercase(), "[{kind}]");
                 let twice = mapping
                     .status_words
                     .iter()
-                    .any(|(other, meaning)| other == word && meaning != verdict);
+                    .any(|(other, another)| other == word && another != meaning);
                 assert!(!twice, "[{kind}] {word} has two meanings");
             }
         }

@@ -1,5 +1,7 @@
-//! One file per service: maps its payloads to our events. Pure. Each file starts with the meaning
-//! of the fields and its source.
+//! Maps the payloads of each service to our events. Pure.
+//!
+//! `mappings.toml` has the JSON pointers and states of many services. A file per service has what a
+//! mapping cannot express; it starts with the meaning of the fields and its source.
 
 pub mod ai_horde;
 pub mod bfl;

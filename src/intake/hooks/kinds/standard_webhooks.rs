@@ -4,7 +4,7 @@
 //! The state is `data.status`, or else the last part of `type`. Fields are read as by `POST
 //! /v1/events`; `job.prompt` and `size` as an object, which other senders use, are accepted too.
 
-use super::super::mapping::Verdict;
+use super::super::mapping::StatusMeaning;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Maps an envelope, or a bare event.
@@ -94,11 +94,11 @@ fn end(data: &Payload<'_>, kind: Option<&str>) -> Result<JobEnd, MapResult> {
     let Some(word) = word else {
         return Err(MapResult::without_state("/status"));
     };
-    match Verdict::of_word(&word) {
-        Some(Verdict::Succeeded) => Ok(JobEnd::Succeeded),
-        Some(Verdict::Failed) => Ok(JobEnd::Failed),
-        Some(Verdict::Canceled) => Ok(JobEnd::Canceled),
-        Some(Verdict::Ignored) => Err(MapResult::Ignored(format!("the job is {word}"))),
+    match StatusMeaning::of_word(&word) {
+        Some(StatusMeaning::Succeeded) => Ok(JobEnd::Succeeded),
+        Some(StatusMeaning::Failed) => Ok(JobEnd::Failed),
+        Some(StatusMeaning::Canceled) => Ok(JobEnd::Canceled),
+        Some(StatusMeaning::Ignored) => Err(MapResult::Ignored(format!("the job is {word}"))),
         None => Err(MapResult::Unknown(format!("unknown state {word:?}"))),
     }
 }

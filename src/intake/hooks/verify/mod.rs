@@ -92,7 +92,7 @@ pub enum Verifier {
 
 impl Verifier {
     /// Whether [`body()`] authenticates the sender, as opposed to [`admit`].
-    pub fn proves_by_body(&self, headers: &HeaderMap) -> bool {
+    pub fn authenticates_by_body(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::StandardWebhooks(_) | Self::Fal(_) => true,
             Self::Hmac { header, .. } => headers.contains_key(header.as_str()),
@@ -168,7 +168,7 @@ pub fn admit(
 }
 
 /// Whether a request is accepted without authentication (`unverified = true`).
-pub fn is_unproven(verifier: &Verifier, headers: &HeaderMap) -> bool {
+pub fn is_unauthenticated(verifier: &Verifier, headers: &HeaderMap) -> bool {
     match verifier {
         Verifier::Nothing => true,
         Verifier::Hmac {

@@ -64,7 +64,7 @@ fn token(values: &mut Values, sources: &Sources, home: &str) -> Option<Token> {
     let key = |name: &str| format!("{home}.{name}");
     let name = name(values, home);
     let secret = secret(values, sources, home, name.as_deref());
-    let may = words(values, &key("may"), &Scope::ALL, Scope::as_str);
+    let may = words(values, &key("may"), Scope::ALL, Scope::as_str);
     if !values.has(&key("may")) {
         values.missing(
             home,

@@ -11,6 +11,9 @@ macro_rules! named {
             /// All values, in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The names of all values, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($text,)+];
+
             /// The name of the value.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }

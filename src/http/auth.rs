@@ -351,7 +351,8 @@ mod tests {
             ..Settings::default()
         });
         let statuses = |token: &str| {
-            Scope::ALL.map(|scope| status(&access, scope, Some(&format!("Bearer {token}"))))
+            let status = |scope| status(&access, scope, Some(&format!("Bearer {token}")));
+            Scope::ALL.iter().copied().map(status).collect::<Vec<_>>()
         };
         assert_eq!(statuses("post"), [200, 403, 403, 403]);
         assert_eq!(statuses("operate"), [403, 200, 200, 403]);

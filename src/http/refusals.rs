@@ -15,131 +15,54 @@ use super::Peer;
 use crate::telemetry::Metrics;
 use crate::telemetry::log_limit::{LogLimit, Verdict};
 
-/// Why a request or connection was rejected: values of the label `why`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Missing, repeated or foreign `Host`.
-    Host,
-    /// A web page of another origin.
-    Origin,
-    /// A missing token.
-    NoToken,
-    /// An unknown token.
-    WrongToken,
-    /// Too many wrong tokens or webhook secrets from one address.
-    Guessing,
-    /// The token lacks the scope.
-    Scope,
-    /// The token's rate limit is reached.
-    Rate,
-    /// An unknown webhook address.
-    HookAddress,
-    /// A wrong webhook secret.
-    HookSecret,
-    /// A webhook request that fails verification.
-    HookProof,
-    /// The published keys of a service are unavailable.
-    HookKeys,
-    /// The body is too large.
-    BodySize,
-    /// The body arrives too slowly.
-    BodyTime,
-    /// The budget for bodies is exhausted.
-    BodyBudget,
-    /// A malformed request.
-    Malformed,
-    /// An unknown path.
-    Path,
-    /// An unsupported method.
-    Method,
-    /// An unsupported media type or content coding.
-    ContentType,
-    /// Validation errors.
-    Invalid,
-    /// A conflict with stored data.
-    Conflict,
-    /// Too many connections.
-    Connections,
-    /// The process has no free file descriptors.
-    Descriptors,
-    /// The queue is full.
-    QueueFull,
-    /// Too many writes are waiting for the disk.
-    Busy,
-    /// The store fails.
-    Store,
+/// Defines the reasons, each with its label and its log text.
+macro_rules! reasons {
+    ($($variant:ident = $label:literal: $text:literal,)+) => {
+        /// Why a request or connection was rejected: values of the label `why`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Why { $(#[doc = concat!("`", $label, "`")] $variant,)+ }
+
+        impl Why {
+            /// Every reason, in the order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The label's value and the log text.
+            const fn words(self) -> (&'static str, &'static str) {
+                match self { $(Self::$variant => ($label, $text),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    Host = "host": "the Host is missing, repeated or not one of ours (server.hosts)",
+    Origin = "origin": "sent by a web page of another origin",
+    NoToken = "no_token": "no token was sent",
+    WrongToken = "wrong_token": "invalid token",
+    Guessing = "guessing": "too many invalid tokens or webhook secrets from one address",
+    Scope = "scope": "the token lacks the scope",
+    Rate = "rate": "the rate limit of the token is reached",
+    HookAddress = "hook_address": "unknown webhook address",
+    HookSecret = "hook_secret": "wrong webhook secret, or unknown webhook",
+    HookProof = "hook_proof": "webhook verification failed",
+    HookKeys = "hook_keys": "the public keys of the service are unavailable",
+    BodySize = "body_size": "the body is too large",
+    BodyTime = "body_time": "the body arrives too slowly",
+    BodyBudget = "body_budget": "request bodies use up server.body_budget",
+    Malformed = "malformed": "malformed request",
+    Path = "path": "unknown path",
+    Method = "method": "method not allowed",
+    ContentType = "content_type": "unsupported media type or content coding",
+    Invalid = "invalid": "fields are wrong",
+    Conflict = "conflict": "conflict with stored data",
+    Connections = "connections": "too many connections",
+    Descriptors = "descriptors": "no free file descriptors; raise LimitNOFILE",
+    QueueFull = "queue_full": "the queue is full (queue.max_pending)",
+    Busy = "busy": "too many writes are waiting for the disk",
+    Store = "store": "the store refuses",
 }
 
 impl Why {
-    /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 25] = [
-        Self::Host,
-        Self::Origin,
-        Self::NoToken,
-        Self::WrongToken,
-        Self::Guessing,
-        Self::Scope,
-        Self::Rate,
-        Self::HookAddress,
-        Self::HookSecret,
-        Self::HookProof,
-        Self::HookKeys,
-        Self::BodySize,
-        Self::BodyTime,
-        Self::BodyBudget,
-        Self::Malformed,
-        Self::Path,
-        Self::Method,
-        Self::ContentType,
-        Self::Invalid,
-        Self::Conflict,
-        Self::Connections,
-        Self::Descriptors,
-        Self::QueueFull,
-        Self::Busy,
-        Self::Store,
-    ];
-
-    /// The label's value and the log text.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Host => (
-                "host",
-                "the Host is missing, repeated or not one of ours (server.hosts)",
-            ),
-            Self::Origin => ("origin", "sent by a web page of another origin"),
-            Self::NoToken => ("no_token", "no token was sent"),
-            Self::WrongToken => ("wrong_token", "invalid token"),
-            Self::Guessing => (
-                "guessing",
-                "too many invalid tokens or webhook secrets from one address",
-            ),
-            Self::Scope => ("scope", "the token lacks the scope"),
-            Self::Rate => ("rate", "the rate limit of the token is reached"),
-            Self::HookAddress => ("hook_address", "unknown webhook address"),
-            Self::HookSecret => ("hook_secret", "wrong webhook secret, or unknown webhook"),
-            Self::HookProof => ("hook_proof", "webhook verification failed"),
-            Self::HookKeys => (
-                "hook_keys",
-                "the public keys of the service are unavailable",
-            ),
-            Self::BodySize => ("body_size", "the body is too large"),
-            Self::BodyTime => ("body_time", "the body arrives too slowly"),
-            Self::BodyBudget => ("body_budget", "request bodies use up server.body_budget"),
-            Self::Malformed => ("malformed", "malformed request"),
-            Self::Path => ("path", "unknown path"),
-            Self::Method => ("method", "method not allowed"),
-            Self::ContentType => ("content_type", "unsupported media type or content coding"),
-            Self::Invalid => ("invalid", "fields are wrong"),
-            Self::Conflict => ("conflict", "conflict with stored data"),
-            Self::Connections => ("connections", "too many connections"),
-            Self::Descriptors => ("descriptors", "no free file descriptors; raise LimitNOFILE"),
-            Self::QueueFull => ("queue_full", "the queue is full (queue.max_pending)"),
-            Self::Busy => ("busy", "too many writes are waiting for the disk"),
-            Self::Store => ("store", "the store refuses"),
-        }
-    }
-
     /// The label's value.
     pub const fn as_str(self) -> &'static str {
         self.words().0
@@ -180,7 +103,7 @@ struct Shared {
 impl Refusals {
     /// Counts in these metrics.
     pub fn new(metrics: &Arc<Metrics>) -> Self {
-        for why in Why::ALL {
+        for why in Why::ALL.iter().copied() {
             metrics.refused(why.as_str(), 0);
         }
         Self(Arc::new(Shared {

@@ -4,37 +4,25 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::MailKind;
+use crate::domain::named::named;
 use crate::encoding::hex;
 use crate::routing::Allowed;
 use crate::secret::Secret;
 
-/// A scope of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Post events and messages.
-    Post,
-    /// Read events and deliveries, with masked addresses and without contents.
-    Read,
-    /// Read everything, retry and cancel deliveries.
-    Operate,
-    /// Read `/metrics`.
-    Metrics,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Post, Self::Read, Self::Operate, Self::Metrics];
-
-    /// Its name in `may`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Post => "post",
-            Self::Read => "read",
-            Self::Operate => "operate",
-            Self::Metrics => "metrics",
-        }
+named! {
+    /// A scope of a token.
+    Scope {
+        /// Post events and messages.
+        Post = "post",
+        /// Read events and deliveries, with masked addresses and without contents.
+        Read = "read",
+        /// Read everything, retry and cancel deliveries.
+        Operate = "operate",
+        /// Read `/metrics`.
+        Metrics = "metrics",
     }
 }
 

@@ -1,110 +1,59 @@
 //! The supported services.
 
+use serde::{Deserialize, Serialize};
+
 use super::mapping::Mapping;
 use super::verify::Method;
 use super::{MapResult, Payload, kinds};
+use crate::domain::named::named;
 
-/// The service that posts to a hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// replicate.com: predictions.
-    Replicate,
-    /// fal.ai: queue requests.
-    Fal,
-    /// The `OpenAI` platform: responses, batches and other jobs.
-    OpenAi,
-    /// `RunPod` serverless endpoints.
-    RunPod,
-    /// comfyui-api of `SaladTechnologies`.
-    ComfyUiApi,
-    /// novicezk/midjourney-proxy and its forks.
-    MidjourneyProxy,
-    /// Leonardo.ai.
-    Leonardo,
-    /// Black Forest Labs.
-    Bfl,
-    /// Kling (可灵).
-    Kling,
-    /// Krea.
-    Krea,
-    /// AI Horde.
-    AiHorde,
-    /// Aliyun `DashScope` (万相) by `EventBridge`.
-    DashScope,
-    /// Volcengine Ark (火山方舟) video tasks.
-    VolcengineArk,
-    /// Fooocus-API.
-    Fooocus,
-    /// GitHub Actions: workflow runs.
-    GitHub,
-    /// GitLab CI: pipelines.
-    GitLab,
-    /// `CloudEvents` 1.0 with our event, or a similar one, as data.
-    CloudEvents,
-    /// Any JSON, read by a mapping from the configuration.
-    Generic,
-    /// Our event, or a similar one, signed by Standard Webhooks.
-    StandardWebhooks,
-    /// The image record of the Huiying studio.
-    Huiying,
+named! {
+    /// The service that posts to a hook, in the order of the documentation.
+    Kind {
+        /// replicate.com: predictions.
+        Replicate = "replicate",
+        /// fal.ai: queue requests.
+        Fal = "fal",
+        /// The `OpenAI` platform: responses, batches and other jobs.
+        OpenAi = "openai",
+        /// `RunPod` serverless endpoints.
+        RunPod = "runpod",
+        /// comfyui-api of `SaladTechnologies`.
+        ComfyUiApi = "comfyui-api",
+        /// novicezk/midjourney-proxy and its forks.
+        MidjourneyProxy = "midjourney-proxy",
+        /// Leonardo.ai.
+        Leonardo = "leonardo",
+        /// Black Forest Labs.
+        Bfl = "bfl",
+        /// Kling (可灵).
+        Kling = "kling",
+        /// Krea.
+        Krea = "krea",
+        /// AI Horde.
+        AiHorde = "ai-horde",
+        /// Aliyun `DashScope` (万相) by `EventBridge`.
+        DashScope = "dashscope",
+        /// Volcengine Ark (火山方舟) video tasks.
+        VolcengineArk = "volcengine-ark",
+        /// Fooocus-API.
+        Fooocus = "fooocus",
+        /// GitHub Actions: workflow runs.
+        GitHub = "github",
+        /// GitLab CI: pipelines.
+        GitLab = "gitlab",
+        /// `CloudEvents` 1.0 with our event, or a similar one, as data.
+        CloudEvents = "cloudevents",
+        /// Our event, or a similar one, signed by Standard Webhooks.
+        StandardWebhooks = "standard-webhooks",
+        /// The image record of the Huiying studio.
+        Huiying = "huiying",
+        /// Any JSON, read by a mapping from the configuration.
+        Generic = "generic",
+    }
 }
 
-/// Every kind with its name in the configuration, in the order of the documentation.
-const NAMED: &[(&str, Kind)] = &[
-    ("replicate", Kind::Replicate),
-    ("fal", Kind::Fal),
-    ("openai", Kind::OpenAi),
-    ("runpod", Kind::RunPod),
-    ("comfyui-api", Kind::ComfyUiApi),
-    ("midjourney-proxy", Kind::MidjourneyProxy),
-    ("leonardo", Kind::Leonardo),
-    ("bfl", Kind::Bfl),
-    ("kling", Kind::Kling),
-    ("krea", Kind::Krea),
-    ("ai-horde", Kind::AiHorde),
-    ("dashscope", Kind::DashScope),
-    ("volcengine-ark", Kind::VolcengineArk),
-    ("fooocus", Kind::Fooocus),
-    ("github", Kind::GitHub),
-    ("gitlab", Kind::GitLab),
-    ("cloudevents", Kind::CloudEvents),
-    ("standard-webhooks", Kind::StandardWebhooks),
-    ("huiying", Kind::Huiying),
-    ("generic", Kind::Generic),
-];
-
 impl Kind {
-    /// The names of all kinds.
-    pub const NAMES: &[&str] = &{
-        let mut names = [""; NAMED.len()];
-        let mut at = 0;
-        while at < NAMED.len() {
-            #[expect(
-                clippy::indexing_slicing,
-                reason = "within both, and checked when it is compiled"
-            )]
-            (names[at] = NAMED[at].0);
-            at += 1;
-        }
-        names
-    };
-
-    /// The kind of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        NAMED
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| *kind)
-    }
-
-    /// Its name in the configuration.
-    pub fn as_str(&self) -> &'static str {
-        NAMED
-            .iter()
-            .find(|(_, kind)| kind == self)
-            .map_or("", |(name, _)| name)
-    }
-
     /// How requests are verified by default.
     pub const fn method(&self) -> Method {
         match self {
@@ -195,7 +144,7 @@ impl Kind {
         !matches!(self, Self::Huiying)
     }
 
-    /// Maps a payload to events. Only `generic` uses `mapping`.
+    /// Maps a payload to events. `mapping` is that of a `generic` hook.
     pub fn map(&self, mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
         match self {
             Self::Replicate => kinds::replicate::map(payload),
@@ -228,12 +177,12 @@ mod tests {
 
     #[test]
     fn kind_names_are_unique() {
-        for (name, kind) in NAMED {
-            assert_eq!((Kind::from_name(name), kind.as_str()), (Some(*kind), *name));
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_name(kind.as_str()), Some(*kind));
         }
         assert_eq!(
             (Kind::NAMES.len(), Kind::from_name("nosuch")),
-            (NAMED.len(), None)
+            (Kind::ALL.len(), None)
         );
     }
 }

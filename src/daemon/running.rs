@@ -183,7 +183,7 @@ fn router(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
         .merge(admin::router(admin))
 }
 
-/// The OpenAPI description of [`router`], served at `/openapi.json`.
+/// The OpenAPI description of all routes, served at `/openapi.json`.
 pub fn openapi() -> OpenApi {
     intake::http::openapi().merge_from(admin::Described::openapi())
 }

@@ -109,8 +109,7 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
         }
         Refusal::TooMany => {
             let detail = format!(
-                "makes more than {} deliveries; nothing was stored: split the request",
-                MAX_DELIVERIES
+                "makes more than {MAX_DELIVERIES} deliveries; nothing was stored: split the request"
             );
             Problem::invalid(vec![Fault {
                 pointer: "#".to_owned(),

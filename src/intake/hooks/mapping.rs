@@ -205,9 +205,12 @@ impl Mapping {
     pub fn metadata<'a>(&self, payload: &'a Value) -> Vec<(String, &'a Value)> {
         let value = |place: &Place| match place {
             Place::Pointer(pointer) => {
-                let is_set =
-                    |value: &&Value| !value.is_null() && !(self.exact && payload::is_blank(value));
-                Some((pointer.clone(), payload.pointer(pointer).filter(is_set)?))
+                let is_missing =
+                    |value: &Value| value.is_null() || (self.exact && payload::is_blank(value));
+                let value = payload
+                    .pointer(pointer)
+                    .filter(|value| !is_missing(value))?;
+                Some((pointer.clone(), value))
             }
             Place::Fixed(_) => None,
         };

@@ -36,8 +36,8 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         let attempt = payload
             .whole(&["/workflow_run/run_attempt"])
             .filter(|attempt| *attempt > 1);
-        if let (Some(id), Some(attempt)) = (&mut run.id, attempt) {
-            id.push_str(&format!("-attempt-{attempt}"));
+        if let Some(attempt) = attempt {
+            run.id = run.id.map(|id| format!("{id}-attempt-{attempt}"));
         }
         run
     })

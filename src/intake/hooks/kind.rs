@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::mapping::Mapping;
 use super::verify::Method;
-use super::{MapResult, Payload, kinds};
 use crate::domain::named::named;
 
 named! {
@@ -142,32 +140,6 @@ impl Kind {
     /// is a duplicate. A Huiying record with other content is a conflict instead.
     pub const fn names_ends(&self) -> bool {
         !matches!(self, Self::Huiying)
-    }
-
-    /// Maps a payload to events. `mapping` is that of a `generic` hook.
-    pub fn map(&self, mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
-        match self {
-            Self::Replicate => kinds::replicate::map(payload),
-            Self::Fal => kinds::fal::map(payload),
-            Self::OpenAi => kinds::openai::map(payload),
-            Self::RunPod => kinds::runpod::map(payload),
-            Self::ComfyUiApi => kinds::comfyui_api::map(payload),
-            Self::MidjourneyProxy => kinds::midjourney_proxy::map(payload),
-            Self::Leonardo => kinds::leonardo::map(payload),
-            Self::Bfl => kinds::bfl::map(payload),
-            Self::Kling => kinds::mapped::kling(payload),
-            Self::Krea => kinds::krea::map(payload),
-            Self::AiHorde => kinds::ai_horde::map(payload),
-            Self::DashScope => kinds::dashscope::map(payload),
-            Self::VolcengineArk => kinds::volcengine_ark::map(payload),
-            Self::Fooocus => kinds::fooocus::map(payload),
-            Self::GitHub => kinds::github::map(payload),
-            Self::GitLab => kinds::gitlab::map(payload),
-            Self::CloudEvents => kinds::cloudevents::map(payload),
-            Self::StandardWebhooks => kinds::standard_webhooks::map(payload),
-            Self::Huiying => kinds::huiying::map(payload),
-            Self::Generic => kinds::generic::map(mapping, payload),
-        }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::paths::first_name;
 use super::{Source, Violation};
 
-const MAX_FILE_LINES: usize = 420;
-const MAX_FUNCTION_LINES: usize = 80;
+const MAX_FILE_LINES: usize = 300;
+const MAX_FUNCTION_LINES: usize = 60;
 
 pub(super) fn file_length(source: &Source) -> Option<Violation> {
     let lines = source.code.len();

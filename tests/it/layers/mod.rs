@@ -40,6 +40,11 @@ fn table_has_no_circles_and_no_unused_entries() {
 }
 
 #[test]
+fn files_of_a_module_do_not_depend_on_each_other_in_circles() {
+    assert_none(&circles::circles(&sources()));
+}
+
+#[test]
 fn files_are_within_the_length_limit() {
     assert_none(&check_each(lengths::file_length));
 }

@@ -55,7 +55,6 @@
 #[doc(hidden)]
 pub mod admin;
 #[cfg(feature = "cli")]
-#[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
 pub mod clock;

@@ -236,7 +236,7 @@ impl Intake {
         self.0.clock.now()
     }
 
-    /// The current wall time, which signatures are checked against.
+    /// The current wall time, for signatures and for times in events.
     #[cfg(feature = "server")]
     pub(crate) fn wall(&self) -> Timestamp {
         self.0.clock.wall()

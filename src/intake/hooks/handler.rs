@@ -77,7 +77,7 @@ impl HookRequest {
         let intake = &self.state.intake;
         let hook = self.settings();
         let has_default = intake.has_default_recipient();
-        match hook.map(payload, &self.headers, has_default, intake.now()) {
+        match hook.map(payload, &self.headers, has_default, intake.wall()) {
             MapResult::Events(events) => self.store(caller, payload, events, key).await,
             MapResult::Partly(events, why) => {
                 self.log_kept("webhook batch partly not understood", &why);

@@ -20,7 +20,7 @@ pub struct Payload<'a> {
     pub unconfirmed: bool,
     /// Whether a payload without recipients is invalid, because the hook has no others.
     pub requires_recipient: bool,
-    /// When the request arrived.
+    /// When the request arrived, in wall time.
     pub now: Timestamp,
 }
 

@@ -156,6 +156,22 @@ async fn runpod() {
 }
 
 #[tokio::test]
+async fn time_of_arrival_is_wall_time_after_a_clock_step() {
+    let server = server("[hooks.runpod]\nunverified = true\n", SENT);
+    server.clock.set(86_400_000);
+    let post = server
+        .post("/v1/hooks/runpod")
+        .header("content-type", "application/json")
+        .body(sample("runpod-success.json"));
+    let said = answer(post).await.1;
+    let times = [
+        ("/started_at", json!("2026-03-05T08:15:33.609Z")),
+        ("/finished_at", json!("2026-03-05T08:15:37Z")),
+    ];
+    holds(&server, "runpod", said["id"].as_str().unwrap(), &times).await;
+}
+
+#[tokio::test]
 async fn standard_webhooks() {
     check(vec![
         (

@@ -79,13 +79,19 @@ impl StepDetector {
     ///
     /// If the machine has not booted since, a step in the meantime is detected as any other. If it
     /// has, the wall clock is believed, except that store time does not go back: a wall clock that
-    /// shows less than at `as_of` was set back at least that far.
+    /// shows less than at `as_of` was set back at least that far. A negative offset is kept only as
+    /// long as that is so. It may come from a boot at which the clock was not set, and would count as
+    /// time that has passed when the clock is right again.
     pub fn resume(&mut self, saved: ClockState, as_of: Timestamp, reading: Reading) {
         if saved.boot_id.is_some() && saved.boot_id == self.state.boot_id {
             self.state = saved;
         } else {
             let highest = reading.wall.as_millis().saturating_sub(as_of.as_millis());
-            self.state.offset = saved.offset.min(highest);
+            self.state.offset = if highest < 0 {
+                saved.offset.min(highest)
+            } else {
+                saved.offset.clamp(0, highest)
+            };
             self.state.booted_at = reading.booted_at();
         }
         self.now = as_of;
@@ -177,6 +183,41 @@ mod tests {
             (300_000, 10_900, 300_899),
         ] {
             assert_eq!(detector.read(reading(millis, set)), NOON.shifted(shown));
+        }
+    }
+
+    /// Continues after a boot at which the wall clock shows `wall`.
+    fn boot(before: &StepDetector, wall: Timestamp) -> StepDetector {
+        let reading = Reading {
+            wall,
+            since_boot: Duration::from_secs(20),
+        };
+        let mut detector = StepDetector::new(reading, Some(format!("boot at {wall}")));
+        detector.resume(before.state().clone(), before.now(), reading);
+        detector
+    }
+
+    #[test]
+    fn boot_with_an_unset_clock_has_no_effect_on_the_next_boot() {
+        let unset = boot(&detector(), Timestamp::from_millis(0));
+        assert_eq!(unset.now(), NOON);
+        let set = boot(&unset, NOON.shifted(HOUR));
+        assert_eq!(set.now(), NOON.shifted(HOUR));
+        assert_eq!(set.state().offset, 0);
+    }
+
+    #[test]
+    fn clock_that_is_ahead_at_each_boot_does_not_add_up() {
+        let (ahead, mut running) = (8 * HOUR, detector());
+        for day in 1..=5 {
+            let noon = NOON.shifted(24 * HOUR * day);
+            running = boot(&running, noon.shifted(ahead));
+            // Then the clock is corrected.
+            let corrected = running.read(Reading {
+                wall: noon.shifted(1_000),
+                since_boot: Duration::from_secs(21),
+            });
+            assert_eq!(corrected, noon.shifted(ahead + 1_000));
         }
     }
 

@@ -105,6 +105,21 @@ pub(crate) async fn start_after_a_boot_continues_from_the_last_commit(fixture: &
     assert_eq!(fixture.claim_one().await.id, id, "the boot took 45 s");
 }
 
+/// A machine without a clock that keeps time boots in 1970, and again after its clock is set.
+pub(crate) async fn boot_with_an_unset_clock_expires_nothing_at_the_next_boot(
+    fixture: &mut QueueFixture,
+) {
+    let id = waits_a_minute(fixture, "e1").await;
+    let (wall, stored) = (fixture.clock.wall(), fixture.now());
+    fixture.clock = Clock::manual(Timestamp::from_millis(0));
+    fixture.crash();
+    assert_eq!(fixture.now(), stored);
+    fixture.clock = Clock::manual(wall);
+    fixture.crash();
+    assert_eq!(fixture.now(), stored);
+    sent_after_a_minute(fixture, id).await;
+}
+
 /// Times of a database of an earlier version are wall times.
 pub(crate) async fn times_of_an_earlier_version_stay_right(fixture: &mut QueueFixture) {
     for wall in [0, -DAY] {
@@ -190,11 +205,18 @@ impl Run {
             Change::SetClock { millis } => self.fixture.clock.set(millis),
             Change::Restart => self.fixture.crash(),
             Change::Boot { millis } => {
+                let (before, offset) = (self.fixture.now(), self.fixture.clock.offset());
                 let wall = self.fixture.clock.wall();
                 self.fixture.clock = Clock::manual(wall.after(Duration::from_millis(millis)));
-                self.millis += i64::try_from(millis).unwrap();
+                let millis = i64::try_from(millis).unwrap();
+                self.millis += millis;
                 self.boots += 1;
                 self.fixture.crash();
+                // A negative offset ends once the wall clock has passed the last commit.
+                let lost = millis - (self.fixture.now().as_millis() - before.as_millis());
+                if offset < 0 && (lost + offset).abs() <= 10_000 {
+                    (self.waiting.iter_mut()).for_each(|(_, due)| *due -= offset);
+                }
             }
         }
         // Smaller steps than the detector's count as time, once in each boot.

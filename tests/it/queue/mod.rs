@@ -126,6 +126,7 @@ always! {
     survival::opening_a_queue_read_only_keeps_its_leases,
     clock::clock_step_while_stopped_is_detected_at_start,
     clock::start_after_a_boot_continues_from_the_last_commit,
+    clock::boot_with_an_unset_clock_expires_nothing_at_the_next_boot,
     clock::times_of_an_earlier_version_stay_right,
     clock::random_clock_steps_neither_expire_nor_delay,
     retention::database_stays_as_large_as_its_retention,

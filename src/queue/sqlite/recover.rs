@@ -4,16 +4,15 @@
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 
 use super::node::{self, NodeId};
-use super::{change, row, send_history, thumbnails};
+use super::{change, clock, row, send_history, thumbnails};
 use crate::domain::{DeliveryId, FailureKind, ServerName, State, Timestamp};
-use crate::queue::Counts;
 use crate::queue::transition::{self, Row};
+use crate::queue::{Counts, LEASE};
 
-/// Pending rows of both lanes by due time, the latest first. Rows that are sending are near that
-/// end, so a scan that stops at their known number reads few others. There is no condition on the
-/// state: without such rows, the whole lane would be scanned.
-pub(super) const LATEST: &str = "SELECT seq, state, node, attempts, preferred_server, due_at FROM deliveries WHERE lane = 0 AND state < 2 \
-     UNION ALL SELECT seq, state, node, attempts, preferred_server, due_at FROM deliveries WHERE lane = 1 AND state < 2 ORDER BY due_at DESC";
+/// Pending rows of both lanes that are due within a period, the latest first. There is no condition
+/// on the state: without such rows, the whole period would be scanned.
+pub(super) const LATEST: &str = "SELECT seq, state, node, attempts, preferred_server, due_at FROM deliveries WHERE lane = 0 AND state < 2 AND due_at BETWEEN ?1 AND ?2 \
+     UNION ALL SELECT seq, state, node, attempts, preferred_server, due_at FROM deliveries WHERE lane = 1 AND state < 2 AND due_at BETWEEN ?1 AND ?2 ORDER BY due_at DESC";
 const FIND: &str = "SELECT seq, state, node, attempts, preferred_server FROM deliveries WHERE id = ?1 AND state = 1";
 
 /// Server, start and stage of the attempt were lost with the node.
@@ -48,7 +47,8 @@ pub(super) fn run(
             recover_rendering(conn, *id, &held, due_at, now, &mut counts)?;
         }
     }
-    let held = held(conn, node, counts.sending)?;
+    let (_, as_of) = clock::read(conn)?;
+    let held = held(conn, node, counts.sending, as_of)?;
     send_history::record_lost(conn, held.len(), now)?;
     for held in held {
         note(conn, held.seq, "unknown", INTERRUPTED, now)?;
@@ -82,8 +82,8 @@ fn recover_rendering(
 }
 
 /// A delivery that was sending.
-struct Held {
-    seq: i64,
+pub(super) struct Held {
+    pub(super) seq: i64,
     node: NodeId,
     attempts: u32,
     preferred_server: Option<ServerName>,
@@ -107,18 +107,30 @@ impl Held {
     }
 }
 
-/// What all nodes but `node` hold, `sending` deliveries in total being held by any.
-fn held(conn: &Connection, node: NodeId, sending: u64) -> rusqlite::Result<Vec<Held>> {
+/// What all nodes but `node` hold, `sending` deliveries in total being held by any. The last commit
+/// was made at `as_of`.
+///
+/// Leases end soon after the last commit, so a scan from there that stops at the known number reads
+/// few other rows. Only leases of earlier versions end later.
+pub(super) fn held(
+    conn: &Connection,
+    node: NodeId,
+    sending: u64,
+    as_of: Timestamp,
+) -> rusqlite::Result<Vec<Held>> {
     let mut left = sending;
     let mut found = Vec::new();
     let mut statement = conn.prepare(LATEST)?;
-    let mut rows = statement.query([])?;
-    while left > 0
-        && let Some(row) = rows.next()?
-    {
-        if row::state(row, 1)? == State::Sending {
-            left -= 1;
-            found.push(Held::read(row)?);
+    let end = as_of.after(LEASE).as_millis();
+    for period in [[0, end], [end + 1, i64::MAX]] {
+        let mut rows = statement.query(period)?;
+        while left > 0
+            && let Some(row) = rows.next()?
+        {
+            if row::state(row, 1)? == State::Sending {
+                left -= 1;
+                found.push(Held::read(row)?);
+            }
         }
     }
     found.retain(|held| held.node != node);

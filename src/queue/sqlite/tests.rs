@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::request::{Answer, Pending, Request};
 use super::shared::Shared;
 use super::store::INBOX;
 use super::writer::Writer;
-use super::{key, migrate, row};
+use super::{key, migrate, recover, row};
 use crate::clock::Clock;
 use crate::domain::{
     Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan,
@@ -448,17 +449,17 @@ fn recovery_statement_scans_both_lanes_and_does_not_sort() {
     let mut conn = database.writer().unwrap();
     migrate::migrate(&mut conn, database.name(), &key::ephemeral().unwrap()).unwrap();
     let mut statement = conn
-        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::recover::LATEST))
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", recover::LATEST))
         .unwrap();
     let plan: Vec<String> = statement
-        .query_map([], |row| row.get(3))
+        .query_map((1, 2), |row| row.get(3))
         .unwrap()
         .map(Result::unwrap)
         .collect();
     assert_eq!(plan[0], "MERGE (UNION ALL)", "{plan:?}");
     assert_eq!(
         plan.iter()
-            .filter(|step| step.contains("deliveries_due (lane=?)"))
+            .filter(|step| step.contains("deliveries_due (lane=? AND due_at>? AND due_at<?)"))
             .count(),
         2,
         "{plan:?}"
@@ -467,4 +468,30 @@ fn recovery_statement_scans_both_lanes_and_does_not_sort() {
         !plan.iter().any(|step| step.contains("TEMP B-TREE")),
         "{plan:?}"
     );
+}
+
+#[tokio::test]
+async fn recovery_reads_few_rows_that_wait_for_their_retry() {
+    let (_dir, path, queue) = on_disk();
+    let mut waiting = event("waiting", "t");
+    let mut later = waiting.deliveries.pop().unwrap();
+    later.plan = Plan::Send(NOW.after(Duration::from_hours(1)));
+    for _ in 0..400 {
+        later.id = DeliveryId::new(NOW);
+        waiting.deliveries.push(later.clone());
+    }
+    queue.enqueue(vec![waiting], None, NOW).await.unwrap();
+    take(&queue, "held", "t").await.unwrap();
+    let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
+    let mut conn = Connection::open(path).unwrap();
+    for (as_of, is_short) in [(NOW, true), (NOW.after(Duration::from_hours(1)), false)] {
+        let steps = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&steps);
+        let count = move || counted.fetch_add(1, Ordering::Relaxed) == u32::MAX;
+        conn.progress_handler(1, Some(count)).unwrap();
+        let held = recover::held(&conn, 0, 1, as_of).unwrap();
+        assert_eq!((held.len(), held[0].seq), (1, lease.row_seq));
+        let steps = steps.load(Ordering::Relaxed);
+        assert_eq!(steps < 1_000, is_short, "{steps}");
+    }
 }

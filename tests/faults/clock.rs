@@ -150,6 +150,40 @@ async fn clock_step_during_an_attempt_keeps_the_retry_delay() {
     }
 }
 
+/// As when the process is stopped or the machine is suspended: the lease expires while the server
+/// withholds its reply.
+#[tokio::test]
+async fn lease_that_expires_in_a_suspend_causes_no_second_copy() {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let mut app = TestApp::start(&TestConfig::new(&peer)).await;
+    app.submit("held", "a@example.org").await;
+    gate.reached().await;
+    for number in 0..3 {
+        app.clock.step(Duration::from_mins(5));
+        let id = format!("after-{number}");
+        app.submit(&id, "b@example.org").await;
+        // The commit of this event tries the claim, for which the expired lease is due first.
+        app.reached(&id, State::Sent, 1).await;
+        assert_eq!(app.delivery("held").await.state, State::Sending);
+    }
+    gate.open();
+    app.reached("held", State::Sent, 1).await;
+    let counts = app.jobbell.queue().counts().await.unwrap();
+    record(&format!(
+        "conservation lease_that_expires_in_a_suspend_causes_no_second_copy: {counts:?}, ledger mails {}",
+        peer.mails().len()
+    ));
+    assert!(
+        counts.balanced() && counts.sent == 4 && peer.mails().len() == 4,
+        "{counts:?}"
+    );
+    app.jobbell.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_received_during_a_clock_step_are_sent_on_time() {
     const EVENTS: usize = 300;

@@ -27,7 +27,7 @@ pub enum TlsError {
 
 /// TLS 1.2 or later with ring, without a client certificate. Servers are verified against the
 /// system's root certificates and those of the PEM file `extra_root`. The HTTP client gets a complete
-/// configuration, because it panics when it builds one in a process without a default provider.
+/// configuration, because reqwest panics if it has to build one without a default provider.
 ///
 /// # Errors
 /// If `extra_root` cannot be read or contains no certificate, or rustls rejects the settings.

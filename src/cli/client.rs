@@ -60,7 +60,7 @@ pub(super) enum ClientError {
     #[error(transparent)]
     Setup(#[from] crate::transport::http::ClientError),
     /// The transfer failed.
-    #[error("talking to the daemon: {0}")]
+    #[error("communication with the daemon failed: {0}")]
     Transfer(#[from] reqwest::Error),
 }
 

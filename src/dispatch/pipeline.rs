@@ -26,7 +26,7 @@ impl Permitted {
         Self(Arc::new(rule))
     }
 
-    /// Whether this recipient may be sent mail.
+    /// Whether mail may be sent to this recipient.
     pub fn allows(&self, recipient: &Recipient) -> bool {
         (self.0)(recipient)
     }
@@ -47,13 +47,13 @@ impl fmt::Debug for Permitted {
 /// Everything that depends on the configuration. A reload replaces it as a whole.
 #[derive(Debug)]
 pub struct Pipeline {
-    /// The servers in the order in which they are tried. Without any, nothing is claimed.
+    /// The servers in the order in which they are tried. If empty, nothing is claimed.
     pub servers: Vec<Server>,
     /// Renders mails.
     pub renderer: Renderer,
-    /// Decides about retries.
+    /// Decides when to retry.
     pub policy: RetryPolicy,
-    /// The most attempts at a time, at least 1.
+    /// The maximum number of concurrent attempts, at least 1.
     pub concurrency: usize,
     /// Checked in every attempt, because a reload may have removed recipients.
     pub permitted: Permitted,

@@ -31,7 +31,7 @@ pub(super) struct ApiDoc;
 ///
 /// All parameters are validated first. Messages go ahead of job emails in the queue. A message that
 /// cannot be sent within `expires_in` (default: 30 minutes for codes, 24 hours for links) is
-/// dropped. Responses are those of `POST /v1/events`.
+/// dropped. Responses are the same as those of `POST /v1/events`.
 #[utoipa::path(
     post,
     path = "/v1/messages",

@@ -12,7 +12,7 @@
 //!   │      │      └──── lease expired: the next claim takes it ┤
 //!   │      │      └──── node ended: queued again after a pause ─┤
 //!   │      ▼                                               ├──▶ sent        (final)
-//!   │  cancelled (final)      suppressed (final, at intake)└──▶ dead(reason) (final)
+//!   │  cancelled              suppressed (final)           └──▶ dead(reason)
 //!   └───────── retry by the operator (dead or cancelled; attempts := 0)
 //! ```
 //!

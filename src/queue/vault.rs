@@ -49,12 +49,12 @@ pub(super) enum Opened<'a> {
     Masked(&'a [u8]),
     /// Removed, or encrypted with another key.
     Gone,
-    /// Encrypted with this key and damaged.
+    /// Encrypted with this key, but damaged.
     Damaged,
 }
 
 impl Vault {
-    /// Generates a key. `None` only if the system has no random numbers.
+    /// Generates a key. Returns `None` only if the system's random number generator fails.
     pub(super) fn random_key() -> Option<[u8; KEY_LEN]> {
         let mut key = [0; KEY_LEN];
         SystemRandom::new().fill(&mut key).ok()?;

@@ -47,13 +47,13 @@ pub(super) struct Phrases {
     pub(super) notice_button: &'static str,
     /// Above the written-out link of the button.
     pub(super) or_copy: &'static str,
-    /// How long it is valid.
+    /// How long the code or link is valid.
     pub(super) valid_for: &'static str,
-    /// Until when it is valid.
+    /// Until when the code or link is valid.
     pub(super) valid_until: &'static str,
-    /// Not to share the code.
+    /// Warning not to share the code.
     pub(super) secret: &'static str,
-    /// For readers who did not request it.
+    /// Advice to readers who did not request the mail.
     pub(super) ignore: &'static str,
     /// Footer: sent because someone entered this address; around address and application.
     pub(super) entered: [&'static str; 3],

@@ -1,4 +1,4 @@
-//! The closed list of metrics (docs/contract.md, section 2), as one value that every module shares.
+//! The closed list of metrics (docs/operations.md), as one value that every module shares.
 //!
 //! Labels are small closed sets: server names, sources, lanes, states, results. Never an address,
 //! never an event ID.

@@ -23,9 +23,9 @@ const CRASHES: &str = "SELECT count(*) FROM attempts WHERE delivery_seq = ?1 AND
 
 /// The detail of the recorded attempt of a mail that may have been sent.
 const INTERRUPTED: &str =
-    "the daemon ended while this mail was under way; the server may have taken it";
+    "the daemon stopped while sending this mail; the server may have accepted it";
 /// The same for a mail that was being rendered.
-const CRASHED: &str = "the daemon died while this mail was being made; no server had it";
+const CRASHED: &str = "the daemon crashed while rendering this mail; it was not sent";
 
 /// Returns what all nodes but `node` held to the queue, due at `due_at`, as after an attempt with an
 /// uncertain result. The mails of `rendering` were being rendered; they are dead after several

@@ -107,7 +107,7 @@ pub(crate) async fn deliveries_in_flight_at_a_crash_are_uncertain(fixture: &mut 
     );
     assert_eq!(
         interrupted.detail.as_deref(),
-        Some("the daemon ended while this mail was under way; the server may have taken it")
+        Some("the daemon stopped while sending this mail; the server may have accepted it")
     );
     assert_eq!(
         fixture.delivery(waiting).await,
@@ -157,7 +157,7 @@ pub(crate) async fn mail_that_crashes_rendering_is_dead_after_three_crashes(
         );
         assert_eq!(
             record.attempts.last().unwrap().detail.as_deref(),
-            Some("the daemon died while this mail was being made; no server had it")
+            Some("the daemon crashed while rendering this mail; it was not sent")
         );
         assert_eq!(fixture.delivery(innocent).await.state, State::Queued);
         fixture.clock.step(PAUSE);

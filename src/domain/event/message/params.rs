@@ -247,19 +247,19 @@ impl Params<'_> {
             let before = read.errors.len();
             let text = read.text(at, value, rule);
             if text.is_none() && read.errors.len() == before {
-                read.error(at, "is required; it consists of control characters only");
+                read.error(at, "must contain a printable character");
             }
             text
         })
     }
 
-    /// Reports that one of two is missing, unless either was reported already, so that there are
-    /// more than `before` faults.
+    /// Reports that both fields are missing, unless one of them has already added an error;
+    /// `before` is the earlier number of errors.
     fn one_of(&mut self, one: &'static str, other: &'static str, found: bool, before: usize) {
         if !found && self.read.errors.len() == before {
             self.read.error(
                 JsonPath::Field(&self.at, one),
-                format!("is required, or {other:?}"),
+                format!("this or {other:?} is required"),
             );
         }
     }

@@ -46,7 +46,7 @@ pub enum KeySource {
 
 /// The text contains no Ed25519 key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a JWKS that contains an Ed25519 key")]
+#[error("is not a JWKS with an Ed25519 key")]
 pub struct InvalidJwks;
 
 /// Parses a key list; other key types are skipped.

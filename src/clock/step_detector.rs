@@ -96,6 +96,12 @@ impl StepDetector {
         }
         self.now = as_of;
         self.read(reading);
+        // Small corrections explain less than twice the smallest step. Otherwise the time since boot
+        // began again, as in a container with its own, and store time would stand still for long.
+        let behind = as_of.as_millis() - reading.wall.shifted(-self.state.offset).as_millis();
+        if behind > 2 * SMALLEST_STEP {
+            self.state.offset = self.state.offset.saturating_sub(behind);
+        }
     }
 
     /// The store time at a reading, at least that of the reading before.
@@ -219,6 +225,25 @@ mod tests {
             });
             assert_eq!(corrected, noon.shifted(ahead + 1_000));
         }
+    }
+
+    #[test]
+    fn time_since_boot_that_begins_again_does_not_stop_store_time() {
+        let mut detector = detector();
+        let as_of = detector.read(reading(5 * HOUR, 0));
+        let restarted = Reading {
+            wall: NOON.shifted(6 * HOUR),
+            since_boot: Duration::from_secs(20),
+        };
+        let saved = detector.state().clone();
+        detector = StepDetector::new(restarted, saved.boot_id.clone());
+        detector.resume(saved, as_of, restarted);
+        assert_eq!(detector.now(), as_of);
+        let later = Reading {
+            wall: restarted.wall.shifted(1_000),
+            since_boot: Duration::from_secs(21),
+        };
+        assert_eq!(detector.read(later), as_of.shifted(1_000));
     }
 
     proptest! {

@@ -46,12 +46,12 @@ impl AttemptContext {
             reserved,
         };
         for server in self.pipeline.order(lease.preferred_server.as_ref()) {
-            if self.pipeline.is_draining()
-                || self
-                    .try_server(server, lease, email, &mut tries)
-                    .await
-                    .is_break()
-            {
+            let next = if self.pipeline.is_draining() {
+                tries.skip(server, &self.not_available_while_draining())
+            } else {
+                self.try_server(server, lease, email, &mut tries).await
+            };
+            if next.is_break() {
                 break;
             }
         }
@@ -85,7 +85,7 @@ impl AttemptContext {
             };
             result.hide(&lease.secrets());
             if self.pipeline.is_draining() && has_not_begun(&result) {
-                return ControlFlow::Break(());
+                return tries.skip(server, &self.not_available_while_draining());
             }
             self.update_breaker(server, &result);
             let too_large = matches!(&result, AttemptResult::Failed(failure) if failure.kind == FailureKind::TooLarge);
@@ -99,6 +99,15 @@ impl AttemptContext {
                 None if is_over(&tries.attempts) => return ControlFlow::Break(()),
                 None => return ControlFlow::Continue(()),
             }
+        }
+    }
+
+    /// A server that is not tried because the pipeline is draining. The mail may be sent to it as soon
+    /// as it is claimed again.
+    fn not_available_while_draining(&self) -> NotAvailable {
+        NotAvailable {
+            until: self.clock.now(),
+            is_waited_for: true,
         }
     }
 

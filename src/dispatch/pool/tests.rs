@@ -425,6 +425,44 @@ async fn mails_of_both_lanes_return_to_the_queue_if_all_connections_are_busy() {
 }
 
 #[tokio::test]
+async fn mail_refused_by_one_server_keeps_the_next_one_if_the_pipeline_drains() {
+    let mut fixture = Fixture::new(vec![server("a", None), server("b", None)], 4);
+    fixture.memory(0).fail_next(Failure {
+        kind: FailureKind::RejectedHere,
+        stage: Stage::Rcpt,
+        ..down()
+    });
+    fixture.enqueue(Lane::Normal, 1, NOW).await;
+    let pipeline = Arc::clone(&fixture.dispatcher.current);
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let acquired = pipeline.servers[0].transport.acquire(Lane::Urgent).await;
+        held.push(acquired.unwrap());
+    }
+    fixture.tick().await;
+    // The attempt now waits for a connection. It gets one before the first poll of `drain`, which
+    // starts the draining.
+    tokio::task::yield_now().await;
+    drop(held);
+    let mut drain = std::pin::pin!(Arc::clone(&pipeline).drain());
+    tokio::select! {
+        biased;
+        () = &mut drain => {}
+        () = std::future::ready(()) => {}
+    }
+    let done = fixture.dispatcher.running.join_next().await.unwrap();
+    let settlement = done.unwrap();
+    assert_eq!(settlement.attempts.len(), 1, "{settlement:?}");
+    assert!(
+        matches!(
+            &settlement.outcome,
+            Outcome::RetryAt { preferred_server: Some(next), .. } if &**next == "b"
+        ),
+        "{settlement:?}"
+    );
+}
+
+#[tokio::test]
 async fn stale_settlement_is_counted_and_its_attempt_recorded() {
     let mut fixture = Fixture::new(vec![server("a", None)], 4);
     fixture.enqueue(Lane::Normal, 1, NOW).await;

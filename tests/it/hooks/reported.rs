@@ -208,6 +208,18 @@ type States = (
 );
 
 #[tokio::test]
+async fn conclusion_of_a_github_run_is_its_error_code_in_lower_case() {
+    let server = server("[hooks.h]\nkind = \"github\"\nunverified = true\n", SENT);
+    let post = server
+        .post("/v1/hooks/h")
+        .json(&in_state("github", "Timed_Out"));
+    let (status, said) = answer(post).await;
+    assert_eq!(status, 202, "{said}");
+    let code = [("/error/code", json!("timed_out"))];
+    holds(&server, "github", said["id"].as_str().unwrap(), &code).await;
+}
+
+#[tokio::test]
 async fn documented_states_map_to_the_right_result() {
     let table: &[States] = &[
         (

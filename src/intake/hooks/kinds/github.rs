@@ -33,6 +33,8 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             ("actor", "/workflow_run/triggering_actor/login"),
         ]);
         run.builder.text("title", &title(payload));
+        run.builder
+            .error(payload.word(&["/workflow_run/conclusion"]), None);
         let attempt = payload
             .whole(&["/workflow_run/run_attempt"])
             .filter(|attempt| *attempt > 1);

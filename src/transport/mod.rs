@@ -163,7 +163,7 @@ impl Transport {
     /// Waits for a connection as an urgent mail does, and makes one attempt to send a mail.
     ///
     /// # Errors
-    /// As [`send_on`](Self::send_on), or because all connections are busy.
+    /// As [`send_on`](Self::send_on), or because no connection became free.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let permit = self.acquire(Lane::Urgent).await?;
         self.send_on(permit, email).await

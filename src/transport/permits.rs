@@ -37,7 +37,7 @@ pub struct ConnectionPermit<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AcquireError {
     /// All connections that the lane may use were in use for [`CONNECTION_WAIT`].
-    #[error("all connections to this server were busy for {} s", CONNECTION_WAIT.as_secs())]
+    #[error("no connection to this server became free within {} s", CONNECTION_WAIT.as_secs())]
     Busy,
     /// [`ConnectionPermits::close`] was called.
     #[error("the connections to this server are being closed")]
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(
             Failure::from(refused).detail,
             format!(
-                "all connections to this server were busy for {} s",
+                "no connection to this server became free within {} s",
                 started.elapsed().as_secs()
             )
         );

@@ -102,6 +102,13 @@ impl Pool {
             .map(|idle| idle.connection)
     }
 
+    /// Closes an idle session, if there is one, so that the holder of the permit may open another.
+    pub(super) async fn close_idle(&self, permit: &ConnectionPermit<'_>) {
+        if let Some(idle) = self.take_idle(permit) {
+            idle.session.quit(QUIT_TIMEOUT, true).await;
+        }
+    }
+
     /// Keeps a session for the next mail, or closes it if it has reached its age or number of
     /// mails.
     pub(super) async fn release(&self, _permit: ConnectionPermit<'_>, used: Checkout) {

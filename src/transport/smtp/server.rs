@@ -151,6 +151,7 @@ impl Smtp {
     /// As [`Smtp::send`].
     pub async fn probe(&self) -> Result<(), Failure> {
         let permit = self.permits().acquire(Lane::Urgent).await?;
+        self.pool.close_idle(&permit).await;
         let session = self.open(&self.recorder).await?;
         self.pool.release(permit, Checkout::fresh(session)).await;
         Ok(())
@@ -181,7 +182,8 @@ impl Smtp {
                 Some(compose(email, self.common.identity())?)
             }
         };
-        let _permit = self.permits().acquire(Lane::Urgent).await?;
+        let permit = self.permits().acquire(Lane::Urgent).await?;
+        self.pool.close_idle(&permit).await;
         let mut session = self.open(recorder).await?;
         let result = match (&wire, depth) {
             (Some(wire), Depth::Mail(_)) => session.deliver(wire).await.map(Some),

@@ -77,7 +77,7 @@ async fn send_fails_after_the_wait_for_a_permit_that_its_message_names() {
         (failure.stage, failure.detail.as_str()),
         (
             Stage::Connect,
-            "all connections to this server were busy for 60 s"
+            "no connection to this server became free within 60 s"
         )
     );
     assert_eq!(peer.seen().connections, 1);
@@ -201,6 +201,17 @@ async fn probe_logs_in_and_keeps_the_connection() {
     server.probe().await.unwrap();
     server.send(&email()).await.unwrap();
     assert_eq!((peer.seen().connections, peer.seen().count("AUTH")), (1, 1));
+}
+
+#[tokio::test]
+async fn probe_and_trace_close_an_idle_connection_before_they_open_one() {
+    let peer = SmtpPeer::start().await;
+    let server = pooled(1, settings(peer.port()));
+    server.send(&email()).await.unwrap();
+    server.probe().await.unwrap();
+    server.trace(Depth::Login).await.result.unwrap();
+    let seen = peer.seen();
+    assert_eq!((seen.connections, seen.max_open), (3, 1));
 }
 
 #[tokio::test]

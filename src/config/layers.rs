@@ -1,6 +1,9 @@
 //! Merges the sources: each one is a layer of canonical keys, and later layers override earlier ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ::config::{ConfigError, Map, ValueKind};
 
 use super::key::HOOKS;
 use super::keys::KEYS;
@@ -8,6 +11,9 @@ use super::value::{Placed, Value};
 
 /// The origin of values that no source sets.
 pub const BUILT_IN: &str = "built-in default";
+
+/// The arrays of tables.
+const TABLE_ARRAYS: [&str; 2] = ["smtp.backup", "server.token"];
 
 /// A value as a source states it, under any of the key's names.
 pub(super) struct Stated {
@@ -39,12 +45,14 @@ pub(super) struct Stack {
     pub hooks: Vec<String>,
 }
 
-/// Merges the layers, the last on top.
-pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Stack {
-    let mut values = defaults.clone();
-    for (path, placed) in above.into_iter().flatten() {
-        set(&mut values, path, placed);
+/// Merges the layers, the last on top. Returns `None` only if a path is malformed, and ours are not.
+pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
+    let mut builder = ::config::Config::builder().add_source(Source(defaults.clone()));
+    for layer in above {
+        builder = builder.add_source(Source(layer));
     }
+    let mut values = Layer::new();
+    flatten(&mut values, String::new(), builder.build().ok()?.cache);
     let indexes = indexes(&values, "smtp.backup[");
     let backups = indexes.last().map_or(0, |last| last + 1);
     let tokens = self::indexes(&values, "server.token[");
@@ -69,7 +77,7 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Stack {
             }
         }
     }
-    Stack {
+    Some(Stack {
         values,
         backups,
         gaps: (0..backups)
@@ -77,31 +85,71 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Stack {
             .collect(),
         tokens: tokens.last().map_or(0, |last| last + 1),
         hooks: hooks.into_iter().collect(),
+    })
+}
+
+/// A layer as a source of the `config` crate. The origin of each value is its place.
+#[derive(Clone)]
+struct Source(Layer);
+
+/// Shows no value, because it may be a secret.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({} values)", self.0.len())
     }
 }
 
-/// Sets a value, or one entry of a list (`server.tokens[0]`).
-fn set(values: &mut BTreeMap<String, Placed>, path: String, placed: Placed) {
-    let entry = path
-        .strip_suffix(']')
-        .and_then(|path| path.rsplit_once('['))
-        .and_then(|(list, index)| Some((list, index.parse::<usize>().ok()?)));
-    match (&placed.value, entry) {
-        (Value::Unset, _) => drop(values.remove(&path)),
-        (Value::Table, _) | (_, None) => drop(values.insert(path, placed)),
-        (_, Some((list, index))) => {
-            let mut items = match values.remove(list).map(|placed| placed.value) {
-                Some(Value::List(items)) => items,
-                _ => Vec::new(),
-            };
-            items.resize(items.len().max(index + 1), Value::Unset);
-            if let Some(item) = items.get_mut(index) {
-                *item = placed.value;
+impl ::config::Source for Source {
+    fn clone_into_box(&self) -> Box<dyn ::config::Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, ::config::Value>, ConfigError> {
+        let entry = |(path, placed): (&String, &Placed)| {
+            let value = ::config::Value::new(Some(&placed.place), placed.value.clone());
+            (path.clone(), value)
+        };
+        Ok(self.0.iter().map(entry).collect())
+    }
+}
+
+/// Adds a merged value and what it contains by canonical path; [`Value::Table`] marks each table.
+fn flatten(values: &mut Layer, path: String, value: ::config::Value) {
+    let place = value.origin().map(str::to_owned);
+    match value.kind {
+        ValueKind::Nil => {}
+        ValueKind::Table(table) => {
+            for (name, value) in table {
+                let path = match path.as_str() {
+                    "" => name,
+                    path => format!("{path}.{name}"),
+                };
+                flatten(values, path, value);
             }
-            let value = Value::List(items);
-            values.insert(list.to_owned(), Placed { value, ..placed });
+            let (value, place) = (Value::Table, place.unwrap_or_default());
+            values.insert(path, Placed { value, place });
+        }
+        ValueKind::Array(items) if TABLE_ARRAYS.contains(&path.as_str()) => {
+            for (index, item) in items.into_iter().enumerate() {
+                flatten(values, format!("{path}[{index}]"), item);
+            }
+        }
+        kind => {
+            // A list that is set entry by entry has the place of its first one.
+            let place = place.or_else(|| first_origin(&kind)).unwrap_or_default();
+            let value = kind.into();
+            values.insert(path, Placed { value, place });
         }
     }
+}
+
+fn first_origin(kind: &ValueKind) -> Option<String> {
+    let ValueKind::Array(items) = kind else {
+        return None;
+    };
+    items
+        .iter()
+        .find_map(|item| item.origin().map(str::to_owned))
 }
 
 /// The indexes of an array of tables; `start` is its name and the opening bracket.

@@ -3,7 +3,7 @@
 //! ```text
 //! config.toml (compiled in) < file < environment < command line
 //!        each: read (every value with its place) → settle (aliases, contradictions) → a layer of canonical keys
-//!        layers → merged values → typed reads, key by key → the settings of every module
+//!        layers → merged by the `config` crate → typed reads, key by key → the settings of every module
 //! ```
 //!
 //! [`Config::builder`], [`Config::from_toml`] and [`Config::from_env`] create a [`Config`]. The
@@ -168,7 +168,15 @@ fn assemble(
     let stack = layers::stack(
         &defaults(),
         vec![from_file, environment, command_line, rust_log(sources)],
-    );
+    )
+    .unwrap_or_else(|| {
+        findings.problem(
+            "",
+            "",
+            ["the sources cannot be merged", "无法合并各配置来源"],
+        );
+        layers::Stack::default()
+    });
     let file_facts = values::File {
         homes,
         name: name.map(str::to_owned),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ::config::{Map, ValueKind};
+
 /// A value of a configuration. It has no `Debug`, because it may be a secret.
 #[derive(Clone)]
 pub(super) enum Value {
@@ -37,6 +39,42 @@ impl fmt::Display for Value {
                 write!(f, "{separator}{item}")
             }),
             Self::Table => f.write_str("table"),
+        }
+    }
+}
+
+impl From<Value> for ValueKind {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Unset => Self::Nil,
+            Value::Boolean(flag) => Self::Boolean(flag),
+            Value::Integer(number) => Self::I64(number),
+            Value::Float(number) => Self::Float(number),
+            Value::Text(text) => Self::String(text),
+            Value::List(items) => {
+                let item = |item: Value| ::config::Value::new(None, item);
+                Self::Array(items.into_iter().map(item).collect())
+            }
+            Value::Table => Self::Table(Map::new()),
+        }
+    }
+}
+
+impl From<ValueKind> for Value {
+    fn from(kind: ValueKind) -> Self {
+        match kind {
+            ValueKind::Boolean(flag) => Self::Boolean(flag),
+            ValueKind::I64(number) => Self::Integer(number),
+            ValueKind::Float(number) => Self::Float(number),
+            ValueKind::String(text) => Self::Text(text),
+            ValueKind::Array(items) => {
+                Self::List(items.into_iter().map(|item| item.kind.into()).collect())
+            }
+            ValueKind::Table(_) => Self::Table,
+            // The sources state no other integers.
+            ValueKind::Nil | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+                Self::Unset
+            }
         }
     }
 }

@@ -9,8 +9,8 @@ use super::outcome::{Accepted, MAX_DELIVERIES, Refusal};
 use crate::clock::Clock;
 use crate::domain::{Event, EventId, Parsed, Source, Timestamp};
 #[cfg(feature = "server")]
-use crate::queue::UnmappedPayload;
-use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue, StoreError};
+use crate::queue::{EnqueueError, UnmappedPayload};
+use crate::queue::{Enqueued, NewEvent, Queue, StoreError};
 use crate::routing::{NoRecipient, Routes};
 use crate::telemetry::Metrics;
 

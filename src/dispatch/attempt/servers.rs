@@ -11,7 +11,7 @@ use super::AttemptContext;
 use crate::dispatch::failover::{Skipped, is_over};
 use crate::dispatch::rate_limiter::RatePermit;
 use crate::dispatch::server::Server;
-use crate::domain::{Attempt, AttemptResult, Email, Failure, FailureKind, Lane, Stage, Timestamp};
+use crate::domain::{Attempt, AttemptResult, Email, Failure, FailureKind, Stage, Timestamp};
 use crate::queue::Lease;
 use crate::transport::ConnectionPermit;
 
@@ -70,7 +70,7 @@ impl AttemptContext {
         let mut email = Cow::Borrowed(email);
         loop {
             let (permit, connection) = match self
-                .acquire_server(server, lease.lane, &mut tries.reserved)
+                .acquire_server(server, lease, &mut tries.reserved)
                 .await
             {
                 Ok(acquired) => acquired,
@@ -115,7 +115,7 @@ impl AttemptContext {
     async fn acquire_server<'a>(
         &self,
         server: &'a Server,
-        lane: Lane,
+        lease: &Lease,
         reserved: &mut Option<RatePermit>,
     ) -> Result<(Option<RatePermit>, ConnectionPermit<'a>), NotAvailable> {
         let open = |until| NotAvailable {
@@ -127,19 +127,24 @@ impl AttemptContext {
             None => Ok(()),
         };
         check_breaker(self.clock.now())?;
-        let connection = server.transport.acquire(lane).await;
-        // The breaker may have opened while the mail waited.
+        let connection = server.transport.acquire(lease.lane).await;
+        // While the mail waited, the breaker may have opened and the mail may have expired. The queue
+        // ends an expired one with the next claim.
         let now = self.clock.now();
         check_breaker(now)?;
+        let back_to_the_queue = NotAvailable {
+            until: now,
+            is_waited_for: true,
+        };
+        if now >= lease.expires_at {
+            return Err(back_to_the_queue);
+        }
         let connection = connection.map_err(|error| {
             debug!(server = %server.transport.name(), "mail returns to the queue: {error}");
-            NotAvailable {
-                until: now,
-                is_waited_for: true,
-            }
+            back_to_the_queue
         })?;
         let permit = server
-            .rate_permit(reserved, lane, now)
+            .rate_permit(reserved, lease.lane, now)
             .map_err(|until| NotAvailable {
                 until,
                 is_waited_for: server.is_waited_for(),

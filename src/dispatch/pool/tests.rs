@@ -12,6 +12,7 @@ use crate::transport::{RateLimit, Transport};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_mins(1);
+const TTL: Duration = Duration::from_hours(10);
 
 /// A dispatcher whose ticks are made by the test.
 struct Fixture {
@@ -106,7 +107,7 @@ impl Fixture {
                 kind: MailKind::Success,
                 lane,
                 plan: Plan::Send(not_before),
-                expires_at: NOW.after(MINUTE * 600),
+                expires_at: NOW.after(TTL),
                 created_at: NOW,
                 message_id: "id@jobbell.example".to_owned(),
             };
@@ -422,6 +423,26 @@ async fn mails_of_both_lanes_return_to_the_queue_if_all_connections_are_busy() {
     fixture.clock.step(MINUTE);
     fixture.settle().await;
     assert_eq!(fixture.sent().await, 2);
+}
+
+#[tokio::test]
+async fn mail_that_expires_while_it_waits_for_a_connection_is_not_sent() {
+    let mut fixture = Fixture::new(vec![server("a", None)], 4);
+    fixture.enqueue(Lane::Urgent, 1, NOW).await;
+    let pipeline = Arc::clone(&fixture.dispatcher.current);
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let acquired = pipeline.servers[0].transport.acquire(Lane::Urgent).await;
+        held.push(acquired.unwrap());
+    }
+    fixture.tick().await;
+    // The attempt now waits for a connection.
+    tokio::task::yield_now().await;
+    fixture.clock.step(TTL);
+    drop(held);
+    fixture.settle().await;
+    let counts = fixture.queue.counts().await.unwrap();
+    assert_eq!((counts.sent, counts.dead), (0, 1));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::queue::{ClaimLimit, Filter, NewEvent};
 use crate::render::{self, Renderer};
 use crate::transport::memory::{MAX_CONNECTIONS, Memory};
 use crate::transport::permits::CONNECTION_WAIT;
-use crate::transport::{RateLimit, Transport};
+use crate::transport::{ConnectionPermit, RateLimit, Transport};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -43,6 +43,15 @@ fn down() -> Failure {
         detail: "down".to_owned(),
         explanation: None,
     }
+}
+
+/// Acquires all connections of a server.
+async fn all_connections(transport: &Transport) -> Vec<ConnectionPermit<'_>> {
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        held.push(transport.acquire(Lane::Urgent).await.unwrap());
+    }
+    held
 }
 
 impl Fixture {
@@ -400,10 +409,7 @@ async fn mails_of_both_lanes_return_to_the_queue_if_all_connections_are_busy() {
     fixture.enqueue(Lane::Urgent, 1, NOW).await;
     let pipeline = Arc::clone(&fixture.dispatcher.current);
     let transport = &pipeline.servers[0].transport;
-    let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
-        held.push(transport.acquire(Lane::Urgent).await.unwrap());
-    }
+    let held = all_connections(transport).await;
     fixture.tick().await;
     let started = tokio::time::Instant::now();
     for _ in 0..2 {
@@ -430,11 +436,7 @@ async fn mail_that_expires_while_it_waits_for_a_connection_is_not_sent() {
     let mut fixture = Fixture::new(vec![server("a", None)], 4);
     fixture.enqueue(Lane::Urgent, 1, NOW).await;
     let pipeline = Arc::clone(&fixture.dispatcher.current);
-    let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
-        let acquired = pipeline.servers[0].transport.acquire(Lane::Urgent).await;
-        held.push(acquired.unwrap());
-    }
+    let held = all_connections(&pipeline.servers[0].transport).await;
     fixture.tick().await;
     // The attempt now waits for a connection.
     tokio::task::yield_now().await;
@@ -455,11 +457,7 @@ async fn mail_refused_by_one_server_keeps_the_next_one_if_the_pipeline_drains() 
     });
     fixture.enqueue(Lane::Normal, 1, NOW).await;
     let pipeline = Arc::clone(&fixture.dispatcher.current);
-    let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
-        let acquired = pipeline.servers[0].transport.acquire(Lane::Urgent).await;
-        held.push(acquired.unwrap());
-    }
+    let held = all_connections(&pipeline.servers[0].transport).await;
     fixture.tick().await;
     // The attempt now waits for a connection. It gets one before the first poll of `drain`, which
     // starts the draining.

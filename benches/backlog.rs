@@ -125,7 +125,7 @@ fn fill(state_dir: &Path, number: u32) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let queue = Queue::open(
+        let queue = jobbell::queue::sqlite::open(
             &config(state_dir, ([127, 0, 0, 1], 25).into()).queue,
             &Clock::System,
         )

@@ -103,10 +103,7 @@ impl Jobbell {
         let metrics = Arc::new(Metrics::new());
         let pipeline = pipeline(config, &metrics, &clock)?;
         let thumbnails = Thumbnails::new(&config.thumbnails)?;
-        let settings = config.queue.clone();
-        let store_clock = clock.clone();
-        let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
-        let queue = opening.await.map_err(OpenError::from)??;
+        let queue = Queue::open(&config.queue, &clock).await?;
         Ok(Self::assemble(
             config, pipeline, queue, thumbnails, clock, metrics,
         ))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::held::{HeldLeases, Renewal};
-use super::{Backend, ClaimLimit, LEASE, Lease, Queue, StoreError};
+use super::{ClaimLimit, LEASE, Lease, Queue, StoreError};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
@@ -99,8 +99,7 @@ impl Claimer {
     /// # Errors
     /// When the store is closed or too many requests wait for it.
     pub async fn stop(&mut self) -> Result<Vec<Lease>, StoreError> {
-        let Backend::Sqlite(store) = &*self.queue.0;
-        store.stop_claim().await?;
+        on_store!(self.queue, store => store.stop_claim().await)?;
         self.pending = None;
         match self.answers.try_recv() {
             Ok(answer) => {
@@ -119,7 +118,6 @@ impl Claimer {
     /// Every third of a lease, renews the leases that have less than two thirds left. So at least a
     /// third is left at any time, whatever the moment of the claim.
     async fn renew(&mut self) -> Result<(), StoreError> {
-        let Backend::Sqlite(store) = &*self.queue.0;
         let (now, third) = (self.clock.now(), self.lease / 3);
         if now < self.renew_at {
             return Ok(());
@@ -132,14 +130,13 @@ impl Claimer {
                 now,
                 held: self.reply.held.clone(),
             };
-            store.renew(renewal).await?;
+            on_store!(self.queue, store => store.renew(renewal).await)?;
         }
         self.renew_at = now.after(third);
         Ok(())
     }
 
     async fn request(&self, limit: ClaimLimit, lease: Duration) -> Result<(), StoreError> {
-        let Backend::Sqlite(store) = &*self.queue.0;
         let request = ClaimRequest {
             limit,
             lease,
@@ -148,7 +145,7 @@ impl Claimer {
             reply: self.reply.clone(),
         };
         self.reply.next_due.send_replace(None);
-        store.set_claim(request).await
+        on_store!(self.queue, store => store.set_claim(request).await)
     }
 }
 
@@ -176,8 +173,7 @@ impl Queue {
 
     /// Completes when the store is closed.
     async fn closed(&self) {
-        let Backend::Sqlite(store) = &*self.0;
-        store.closed().await;
+        on_store!(self, store => store.closed().await);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Backend, Queue, StoreError};
+use super::{Queue, StoreError};
 use crate::domain::Timestamp;
 
 /// How long data of ended deliveries stays on record.
@@ -46,7 +46,6 @@ impl Queue {
         limit: u32,
         now: Timestamp,
     ) -> Result<Maintenance, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.maintain(retention, limit, now).await
+        on_store!(self, store => store.maintain(retention, limit, now).await)
     }
 }

@@ -24,6 +24,15 @@
 //! Verbs take the store time of [`Queue::clock`] as an argument, and leases contain store time.
 //! Records and [`Filter`] are for people and contain wall time.
 
+/// Calls a method of the backend's store.
+macro_rules! on_store {
+    ($queue:expr, $store:ident => $call:expr) => {
+        match &*$queue.0 {
+            crate::queue::Backend::Sqlite($store) => $call,
+        }
+    };
+}
+
 mod claimer;
 mod counts;
 mod error;
@@ -52,6 +61,8 @@ pub use lease::{ClaimLimit, LEASE, Lease, SentCount, SettleError, Settled, Settl
 pub use maintenance::{Maintenance, Retention};
 pub use prepared::{Enqueued, NewEvent};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, PictureRecord};
+#[cfg(feature = "postgres")]
+pub use settings::PostgresSettings;
 pub use settings::{Location, Settings};
 pub use thumbnails::ThumbnailJob;
 pub use unmapped::{UnmappedPayload, UnmappedRecord};
@@ -100,14 +111,33 @@ impl Queue {
     /// Opens the queue for the daemon, creates directory and database if they never existed, and
     /// recovers all leases: their holder is dead, since this process has the lock. A server may
     /// have accepted such a mail, so it is due after [`Settings::recovery_delay`], and its attempt
-    /// is recorded as uncertain. Blocks on the disk.
+    /// is recorded as uncertain.
     ///
     /// `clock` continues the store time of the database; it must not serve another queue.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
-        Ok(Self::of(Store::open(settings, clock)?))
+    pub async fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
+        let clock = clock.clone();
+        blocking(settings, move |settings| sqlite::open(settings, &clock)).await
+    }
+
+    /// Opens an existing queue for a single command, to change it. Creates no queue and recovers no
+    /// leases. A queue in SQLite is locked, so no daemon may run.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
+        blocking(settings, sqlite::open_existing).await
+    }
+
+    /// Opens an existing queue read-only, with or without a running daemon. Writing verbs fail with
+    /// [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
+        blocking(settings, sqlite::open_to_read).await
     }
 
     /// A queue in memory, with the same code and SQL. It is dropped with its last clone.
@@ -120,8 +150,7 @@ impl Queue {
 
     /// The clock whose store time the queue uses.
     pub fn clock(&self) -> &Clock {
-        let Backend::Sqlite(store) = &*self.0;
-        store.clock()
+        on_store!(self, store => store.clock())
     }
 
     fn of(store: Store) -> Self {
@@ -147,8 +176,7 @@ impl Queue {
         key: Option<String>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>, EnqueueError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.enqueue(group, key, now).await
+        on_store!(self, store => store.enqueue(group, key, now).await)
     }
 
     /// Marks a mail as being rendered until the returned value is dropped. If the process dies
@@ -156,8 +184,7 @@ impl Queue {
     /// dead.
     #[must_use]
     pub fn rendering(&self, id: DeliveryId) -> impl Sized + '_ {
-        let Backend::Sqlite(store) = &*self.0;
-        store.rendering.begin(id)
+        on_store!(self, store => store.rendering.begin(id))
     }
 
     /// Claims due deliveries, urgent ones first, then by due time. Each lease holds until `now +
@@ -171,8 +198,7 @@ impl Queue {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<Lease>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.claim(limit, lease, now).await
+        on_store!(self, store => store.claim(limit, lease, now).await)
     }
 
     /// Ends leases and records their attempts and outcomes. Returns one answer for each settlement,
@@ -185,8 +211,7 @@ impl Queue {
         settlements: Vec<Settlement>,
         now: Timestamp,
     ) -> Result<Vec<Settled>, SettleError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.settle(settlements, now).await
+        on_store!(self, store => store.settle(settlements, now).await)
     }
 
     /// The mails handed to each server after a time at most a day ago, oldest first. They are
@@ -196,8 +221,7 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn send_history(&self, after: Timestamp) -> Result<Vec<SentCount>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.send_history(after).await
+        on_store!(self, store => store.send_history(after).await)
     }
 
     /// The counts by state after the last commit; does not touch the disk.
@@ -209,8 +233,7 @@ impl Queue {
         reason = "a database that others use too will have to be asked"
     )]
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.counts()
+        on_store!(self, store => store.counts())
     }
 
     /// Counts all rows and compares them with the stored counts.
@@ -218,8 +241,7 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn verify_counts(&self) -> Result<CountCheck, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.verify_counts().await
+        on_store!(self, store => store.verify_counts().await)
     }
 
     /// How long ago the oldest due delivery of each lane became due; zero if there is none.
@@ -227,26 +249,31 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.oldest_due(now).await
+        on_store!(self, store => store.oldest_due(now).await)
     }
 
     /// Returns once the writer has answered, with success or not. Has no time limit.
     pub async fn ping(&self) {
-        let Backend::Sqlite(store) = &*self.0;
-        store.ping().await;
+        on_store!(self, store => store.ping().await);
     }
 
     /// The result of the last write. After a failed write, this also makes the store try again.
     pub fn health(&self) -> Health {
-        let Backend::Sqlite(store) = &*self.0;
-        store.health()
+        on_store!(self, store => store.health())
     }
 
     /// Runs the waiting requests, writes everything to the database file and releases the lock.
     /// Later verbs fail with [`StoreError::Closed`].
     pub async fn close(&self) {
-        let Backend::Sqlite(store) = &*self.0;
-        store.close().await;
+        on_store!(self, store => store.close().await);
     }
+}
+
+/// Opens a queue on a thread that may block.
+async fn blocking(
+    settings: &Settings,
+    open: impl FnOnce(&Settings) -> Result<Queue, sqlite::OpenError> + Send + 'static,
+) -> Result<Queue, OpenError> {
+    let settings = settings.clone();
+    Ok(tokio::task::spawn_blocking(move || open(&settings)).await??)
 }

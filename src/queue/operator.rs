@@ -1,6 +1,6 @@
 //! Operator verbs for one delivery.
 
-use super::{Backend, DeliveryRecord, OperatorError, Queue};
+use super::{DeliveryRecord, OperatorError, Queue};
 use crate::domain::{DeliveryId, SuppressReason, Timestamp};
 
 impl Queue {
@@ -20,8 +20,7 @@ impl Queue {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let record = store.retry(id, expires_at, now).await?;
+        let record = on_store!(self, store => store.retry(id, expires_at, now).await)?;
         Ok(record.shifted(self.clock().offset()))
     }
 
@@ -34,8 +33,7 @@ impl Queue {
         id: DeliveryId,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let record = store.cancel(id, now).await?;
+        let record = on_store!(self, store => store.cancel(id, now).await)?;
         Ok(record.shifted(self.clock().offset()))
     }
 
@@ -49,8 +47,7 @@ impl Queue {
         reason: SuppressReason,
         now: Timestamp,
     ) -> Result<DeliveryRecord, OperatorError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let record = store.suppress(id, reason, now).await?;
+        let record = on_store!(self, store => store.suppress(id, reason, now).await)?;
         Ok(record.shifted(self.clock().offset()))
     }
 }

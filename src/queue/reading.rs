@@ -1,6 +1,6 @@
 //! Verbs that read records.
 
-use super::{Backend, DeliveryRecord, EventRecord, Filter, ListError, Page, Queue, StoreError};
+use super::{DeliveryRecord, EventRecord, Filter, ListError, Page, Queue, StoreError};
 use crate::domain::{DeliveryId, EventId};
 
 impl Queue {
@@ -9,8 +9,7 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn find(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let found = store.find(id.clone()).await?;
+        let found = on_store!(self, store => store.find(id.clone()).await)?;
         Ok(found.map(|record| record.shifted(self.clock().offset())))
     }
 
@@ -22,8 +21,7 @@ impl Queue {
         &self,
         ids: Vec<EventId>,
     ) -> Result<Vec<(EventId, String)>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.sources_of(ids).await
+        on_store!(self, store => store.sources_of(ids).await)
     }
 
     /// A delivery with its attempts, if it is on record.
@@ -34,8 +32,7 @@ impl Queue {
         &self,
         id: DeliveryId,
     ) -> Result<Option<DeliveryRecord>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let found = store.find_delivery(id).await?;
+        let found = on_store!(self, store => store.find_delivery(id).await)?;
         Ok(found.map(|record| record.shifted(self.clock().offset())))
     }
 
@@ -50,10 +47,9 @@ impl Queue {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page, ListError> {
-        let Backend::Sqlite(store) = &*self.0;
         let (mut filter, offset) = (filter.clone(), self.clock().offset());
         filter.since = filter.since.map(|since| since.shifted(-offset));
-        let mut page = store.list(filter, cursor, limit).await?;
+        let mut page = on_store!(self, store => store.list(filter, cursor, limit).await)?;
         let deliveries = page.deliveries.into_iter();
         page.deliveries = deliveries.map(|record| record.shifted(offset)).collect();
         Ok(page)

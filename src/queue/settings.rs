@@ -3,18 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use crate::secret::Secret;
+
 /// Where a queue is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// The file of a SQLite database, absolute or relative to the working directory.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, which other nodes may use as well.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<PostgresSettings>),
 }
 
 impl Location {
-    /// The file of the database.
-    pub fn path(&self) -> &Path {
-        let Self::Sqlite(path) = self;
-        path
+    /// The file of a SQLite database.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+        }
     }
 }
 
@@ -34,4 +43,23 @@ pub struct Settings {
     /// The pause before a delivery is tried again that was sending when the daemon died:
     /// `retry.initial`.
     pub recovery_delay: Duration,
+}
+
+/// Where a queue in PostgreSQL is, and who works on it.
+#[cfg(feature = "postgres")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// `queue.url`: `postgres://…`, possibly with several hosts and with a password.
+    pub url: Secret,
+    /// `queue.password_file`: the password, if the URL contains none.
+    pub password_file: Option<PathBuf>,
+    /// `queue.tls_ca_file`: root certificates besides those of the system.
+    pub tls_ca_file: Option<PathBuf>,
+    /// `queue.listen_url`: a direct connection for LISTEN, if `url` leads to a connection pooler.
+    pub listen_url: Option<Secret>,
+    /// `queue.secret_key_file`: the key that encrypts codes, links and refresh tokens, the same on
+    /// every node.
+    pub secret_key_file: Option<PathBuf>,
+    /// `queue.node_name`; by default made from the host name.
+    pub node_name: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Backend, Lease, Queue, StoreError};
+use super::{Lease, Queue, StoreError};
 use crate::domain::{Event, EventId, ThumbnailResult, Timestamp};
 
 /// The right to make the thumbnails of an event, until `deadline`: its deliveries are due then, with
@@ -68,8 +68,7 @@ impl Queue {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<ThumbnailJob>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.claim_thumbnails(after, limit, now).await
+        on_store!(self, store => store.claim_thumbnails(after, limit, now).await)
     }
 
     /// Returns jobs to the queue, to be claimed again.
@@ -81,8 +80,7 @@ impl Queue {
         jobs: Vec<ThumbnailJob>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.release_thumbnails(jobs, now).await
+        on_store!(self, store => store.release_thumbnails(jobs, now).await)
     }
 
     /// Stores the thumbnails of an event and makes its deliveries due. Returns `false` and stores
@@ -96,15 +94,13 @@ impl Queue {
         results: Vec<ThumbnailResult>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.finish_thumbnails(job.clone(), results, now).await
+        on_store!(self, store => store.finish_thumbnails(job.clone(), results, now).await)
     }
 
     /// Waits until an event with thumbnails is enqueued. For one waiter; a notification without a
     /// waiter is stored.
     pub async fn wait_for_thumbnails(&self) {
-        let Backend::Sqlite(store) = &*self.0;
-        store.wait_for_thumbnails().await;
+        on_store!(self, store => store.wait_for_thumbnails().await);
     }
 
     /// The thumbnails of a lease's event, the same at every attempt. `None` if its mails include
@@ -116,9 +112,10 @@ impl Queue {
         &self,
         lease: &Lease,
     ) -> Result<Option<Vec<ThumbnailResult>>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
         match lease.thumbnails_of {
-            Some(event_seq) => store.thumbnails(event_seq).await.map(Some),
+            Some(event_seq) => {
+                on_store!(self, store => store.thumbnails(event_seq).await).map(Some)
+            }
             None => Ok(None),
         }
     }

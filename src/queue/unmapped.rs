@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Queue, StoreError};
+use super::{Queue, StoreError};
 use crate::domain::Timestamp;
 
 /// A payload to keep.
@@ -55,8 +55,7 @@ impl Queue {
         failure: UnmappedPayload,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        store.keep_unmapped(failure, now).await
+        on_store!(self, store => store.keep_unmapped(failure, now).await)
     }
 
     /// The latest records, at most 500, without their payloads.
@@ -64,8 +63,7 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn unmapped(&self, limit: u32) -> Result<Vec<UnmappedRecord>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let records = store.unmapped(limit.min(500)).await?.into_iter();
+        let records = on_store!(self, store => store.unmapped(limit.min(500)).await)?.into_iter();
         Ok(records.map(|record| self.shown(record)).collect())
     }
 
@@ -74,8 +72,7 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn find_unmapped(&self, id: i64) -> Result<Option<UnmappedRecord>, StoreError> {
-        let Backend::Sqlite(store) = &*self.0;
-        let found = store.find_unmapped(id).await?;
+        let found = on_store!(self, store => store.find_unmapped(id).await)?;
         Ok(found.map(|record| self.shown(record)))
     }
 

@@ -8,7 +8,7 @@ use super::super::i18n::{terminal_locale, tr};
 use crate::config::Config;
 use crate::domain::Locale;
 use crate::queue::StoreError;
-use crate::queue::sqlite::{self, OpenError};
+use crate::queue::{OpenError, Queue};
 
 /// Maximum number of payloads in a list.
 const MAX_LISTED: u32 = 500;
@@ -76,7 +76,7 @@ async fn find(client: &Client, config: &Config, id: Option<i64>) -> Result<Value
 }
 
 async fn on_store(config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
-    let queue = sqlite::open_to_read(&config.queue)?;
+    let queue = Queue::open_to_read(&config.queue).await?;
     let found = match id {
         Some(id) => serde_json::to_value(
             queue

@@ -10,7 +10,7 @@ use super::permission::permitted;
 use super::show::text;
 use crate::config::{Config, Message};
 use crate::domain::{DeliveryId, EventId, Recipient, State, Timestamp};
-use crate::queue::{Filter, Queue, sqlite};
+use crate::queue::{Filter, Queue};
 
 /// Number of characters of an ID shown on a terminal: the last ones, since the first ones encode
 /// the time.
@@ -37,11 +37,13 @@ impl Access {
         match client.get("/livez").await {
             Ok(_) => Ok(Self::Daemon(client)),
             Err(ClientError::Unreachable { .. }) => {
-                permitted(config.queue.location.path())?;
+                if let Some(file) = config.queue.location.file() {
+                    permitted(file)?;
+                }
                 let queue = if changes {
-                    sqlite::open_existing(&config.queue)?
+                    Queue::open_existing(&config.queue).await?
                 } else {
-                    sqlite::open_to_read(&config.queue)?
+                    Queue::open_to_read(&config.queue).await?
                 };
                 Ok(Self::Store {
                     queue,

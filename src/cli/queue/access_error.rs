@@ -3,7 +3,8 @@
 use super::super::client::{Answer, ClientError, explain};
 use crate::config::Message;
 use crate::domain::Locale;
-use crate::queue::sqlite::{BackupError, OpenError};
+use crate::queue::OpenError;
+use crate::queue::sqlite::{self, BackupError};
 use crate::queue::{ListError, OperatorError, StoreError};
 
 /// Why a command on the queue failed.
@@ -67,7 +68,10 @@ impl AccessError {
             }
             (Self::Verb(OperatorError::Expired), Locale::ZhCn) => "该邮件的发送期限已过".to_owned(),
             (Self::Option { option, detail }, _) => format!("{option}: {}", detail.text(locale)),
-            (Self::Open(error) | Self::Backup(BackupError::Open(error)), Locale::ZhCn) => {
+            (
+                Self::Open(OpenError::Sqlite(error)) | Self::Backup(BackupError::Open(error)),
+                Locale::ZhCn,
+            ) => {
                 chinese_open_error(error).unwrap_or_else(|| error.to_string())
             }
             (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
@@ -80,29 +84,29 @@ impl AccessError {
 }
 
 /// The errors of opening a queue that operators meet most.
-fn chinese_open_error(error: &OpenError) -> Option<String> {
+fn chinese_open_error(error: &sqlite::OpenError) -> Option<String> {
     Some(match error {
-        OpenError::Locked { path } => format!(
+        sqlite::OpenError::Locked { path } => format!(
             "另一个 jobbell 正在使用该队列（持有锁 {}）；请先停止它，或另设 queue.state_dir 和 queue.url",
             path.display()
         ),
-        OpenError::MissingParent { path } => format!(
+        sqlite::OpenError::MissingParent { path } => format!(
             "无法创建 {}：上级目录不存在；请先创建，或更改 queue.state_dir",
             path.display()
         ),
-        OpenError::NotADirectory { path } => format!(
+        sqlite::OpenError::NotADirectory { path } => format!(
             "{} 不是目录；请将其移走，或更改 queue.state_dir",
             path.display()
         ),
-        OpenError::NotWritable { path, source } => format!(
+        sqlite::OpenError::NotWritable { path, source } => format!(
             "无法写入 {}（{source}）；请让运行 jobbell 的用户可写，或更改 queue.state_dir",
             path.display()
         ),
-        OpenError::NoQueue { path } => format!(
+        sqlite::OpenError::NoQueue { path } => format!(
             "{} 处没有队列；请先启动一次守护进程，或检查 queue.url 和 queue.state_dir",
             path.display()
         ),
-        OpenError::Newer { path, found, known } => format!(
+        sqlite::OpenError::Newer { path, found, known } => format!(
             "数据库 {} 的结构版本为 {found}，此版本只支持到 {known}；请安装更新的 jobbell，或更改 queue.url",
             path.display()
         ),

@@ -19,7 +19,9 @@ pub(super) fn check(
     json: bool,
     words: &Words,
 ) -> Result<u8, AccessError> {
-    let path = copy.unwrap_or(config.queue.location.path());
+    let path = copy
+        .or(config.queue.location.file())
+        .unwrap_or(Path::new(""));
     permitted(path)?;
     let found = sqlite::check(&config.queue, copy).unwrap_or_else(|error| CheckReport {
         path: path.to_owned(),
@@ -43,7 +45,9 @@ pub(super) fn backup(
     json: bool,
     words: &Words,
 ) -> Result<u8, AccessError> {
-    permitted(config.queue.location.path())?;
+    if let Some(file) = config.queue.location.file() {
+        permitted(file)?;
+    }
     let made = sqlite::backup(&config.queue, to)?;
     if json {
         println!("{}", as_json(&made));

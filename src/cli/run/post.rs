@@ -16,7 +16,7 @@ use crate::config::{self, Sources};
 use crate::domain::{JobEvent, Locale, Source};
 use crate::http::tokens::Scope;
 use crate::intake::Intake;
-use crate::queue::sqlite::{self, OpenError};
+use crate::queue::{OpenError, Queue, sqlite};
 
 /// Pauses between the attempts, long enough for a daemon to restart.
 const PAUSES: [Duration; 5] = [
@@ -141,10 +141,12 @@ async fn store(sources: &Sources, report: &Report) -> Option<Try> {
     let config = config::load(sources).ok()?.config;
     let now = Clock::System.now();
     let event = JobEvent::parse(&report.0, now).ok()?.event;
-    let queue = match sqlite::open_existing(&config.queue) {
+    let queue = match Queue::open_existing(&config.queue).await {
         Ok(queue) => queue,
         // A daemon is starting or stopping.
-        Err(error @ OpenError::Locked { .. }) => return Some(Try::Later(error.to_string())),
+        Err(OpenError::Sqlite(error @ sqlite::OpenError::Locked { .. })) => {
+            return Some(Try::Later(error.to_string()));
+        }
         Err(_) => return None,
     };
     let routes = Arc::new(ArcSwap::from_pointee(config.routes));

@@ -125,7 +125,12 @@ fn defaults_match_the_contract() {
     );
     assert_eq!(config.queue.recovery_delay, config.dispatch.retry.initial);
     assert!(
-        config.queue.location.path().ends_with("data/jobbell.db")
+        config
+            .queue
+            .location
+            .file()
+            .unwrap()
+            .ends_with("data/jobbell.db")
             && config.queue.state_dir.ends_with("data")
     );
     let retry = &config.dispatch.retry;

@@ -299,7 +299,7 @@ fn systemd_state_directory_is_used_unless_one_is_set() {
     let state = |scene: &Scene| scene.good().config.queue;
     let systemd = Scene::file(SMALL).var("STATE_DIRECTORY", "/var/lib/jobbell:/var/lib/other");
     assert_eq!(
-        state(&systemd).location.path(),
+        state(&systemd).location.file().unwrap(),
         Path::new("/var/lib/jobbell/jobbell.db")
     );
     let by_hand = systemd
@@ -308,7 +308,7 @@ fn systemd_state_directory_is_used_unless_one_is_set() {
     assert_eq!(
         (
             state(&by_hand).state_dir.as_path(),
-            state(&by_hand).location.path()
+            state(&by_hand).location.file().unwrap()
         ),
         (Path::new("/srv/jobbell"), Path::new("/srv/other/q.db"))
     );

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::connect::BUSY;
 use super::location::StateDir;
+use super::path::database;
 use super::{CheckReport, OpenError};
 use super::{key, location, migrate, read, wal};
 use crate::queue::Settings;
@@ -34,7 +35,7 @@ pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckReport, Op
 /// Holds no lock that a daemon waits for, unless the WAL is damaged and no daemon could start.
 pub(super) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
     location::look_for(settings)?;
-    if !location::is_held(settings) && wal::examine(settings.location.path()).is_err() {
+    if !location::is_held(settings) && wal::examine(database(settings)).is_err() {
         // A daemon may have started to write in the meantime, which looks like damage.
         match StateDir::new(settings, false, Duration::ZERO) {
             Ok(claimed) => wal::examine(&claimed.path)?,
@@ -42,7 +43,7 @@ pub(super) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
             Err(error) => return Err(error),
         }
     }
-    Ok(settings.location.path().to_owned())
+    Ok(database(settings).to_owned())
 }
 
 /// A connection that cannot write.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::OpenError;
 use super::lock::{lock, lock_database};
-use super::path::{not_writable, parent, with_suffix};
+use super::path::{database, not_writable, parent, with_suffix};
 use crate::queue::Settings;
 
 /// The lock of the state directory.
@@ -41,7 +41,7 @@ impl StateDir {
         create: bool,
         patience: Duration,
     ) -> Result<Self, OpenError> {
-        let (path, mark) = (settings.location.path().to_owned(), mark(settings));
+        let (path, mark) = (database(settings).to_owned(), mark(settings));
         if !create {
             look_for(settings)?;
         }
@@ -132,7 +132,7 @@ fn ensure_directory(path: &Path) -> Result<(), OpenError> {
 
 /// Fails if there is no queue. Creates nothing.
 pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
-    let (path, mark) = (settings.location.path(), mark(settings));
+    let (path, mark) = (database(settings), mark(settings));
     let is_there = (path.exists() || mark.exists()) && is_filled(path, &mark)?;
     if is_there {
         Ok(())
@@ -161,7 +161,7 @@ pub(super) fn beside(settings: &Settings, suffix: &str) -> PathBuf {
     with_suffix(
         &settings
             .state_dir
-            .join(settings.location.path().file_name().unwrap_or_default()),
+            .join(database(settings).file_name().unwrap_or_default()),
         suffix,
     )
 }

@@ -31,8 +31,15 @@ use crate::queue::{Queue, Settings};
 /// How long one page of a list may take, and how long it may wait for a connection.
 const LONGEST_LIST: Duration = Duration::from_secs(5);
 
-/// Opens an existing queue to change it while no daemon runs. Takes the lock, creates no database
-/// and does not recover leases.
+/// [`Queue::open`] for SQLite. Blocks on the disk.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(settings: &Settings, clock: &Clock) -> Result<Queue, OpenError> {
+    Store::open(settings, clock).map(Queue::of)
+}
+
+/// [`Queue::open_existing`] for SQLite. Blocks on the disk.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -40,8 +47,7 @@ pub fn open_existing(settings: &Settings) -> Result<Queue, OpenError> {
     Store::open_existing(settings).map(Queue::of)
 }
 
-/// Opens an existing queue read-only, with or without a running daemon, and without a lock. Writing
-/// verbs fail with [`StoreError::Closed`](crate::queue::StoreError::Closed).
+/// [`Queue::open_to_read`] for SQLite. Blocks on the disk.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -50,7 +56,7 @@ pub fn open_to_read(settings: &Settings) -> Result<Queue, OpenError> {
 }
 
 impl Store {
-    pub(in crate::queue) fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
+    fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
         let database = Database::File(claimed.path.clone());

@@ -7,7 +7,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{OpenError, space};
+use crate::queue::Settings;
 use crate::queue::error::NoInodes;
+
+/// The database file of a queue in SQLite.
+pub(super) fn database(settings: &Settings) -> &Path {
+    settings.location.file().unwrap_or(Path::new(""))
+}
 
 /// A file's device and inode.
 pub(super) type Identity = (u64, u64);

@@ -70,7 +70,7 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
         payload_retention: LEASE,
         recovery_delay: LEASE,
     };
-    let queue = Queue::open(&settings, &Clock::System).unwrap();
+    let queue = crate::queue::sqlite::open(&settings, &Clock::System).unwrap();
     (dir, path, queue)
 }
 

@@ -8,7 +8,7 @@ use jobbell::clock::Clock;
 use jobbell::domain::{
     DeadReason, Event, EventId, MailKind, MessageContent, MessageRequest, Outcome, State,
 };
-use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Queue, Settlement, sqlite};
+use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Settlement, sqlite};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -312,7 +312,7 @@ async fn secret_is_kept_until_the_last_delivery_ends() {
 fn older(dir: &TempDir) -> jobbell::queue::Settings {
     let settings = settings(dir, 1_000);
     fs::create_dir(&settings.state_dir).unwrap();
-    let store = Connection::open(settings.location.path()).unwrap();
+    let store = Connection::open(settings.location.file().unwrap()).unwrap();
     store.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE migrations (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT").unwrap();
     let steps = [
         include_str!("../../../src/queue/migrations/0001_initial.sql"),
@@ -358,7 +358,7 @@ fn older(dir: &TempDir) -> jobbell::queue::Settings {
 async fn older_store_is_encrypted_when_opened() {
     let dir = TempDir::new().unwrap();
     let settings = older(&dir);
-    let queue = Queue::open(&settings, &Clock::System).unwrap();
+    let queue = sqlite::open(&settings, &Clock::System).unwrap();
     assert_unreadable(&settings.state_dir);
     let now = Clock::System.now();
     for id in ["waits", "ended"] {

@@ -25,7 +25,7 @@ pub(super) const TABLE: Table<'_> = &[
         "http",
         &["domain", "secret", "encoding", "routing", "telemetry"],
     ),
-    ("queue", &["domain", "clock"]),
+    ("queue", &["domain", "secret", "clock", "tls"]),
     (
         "intake",
         &[

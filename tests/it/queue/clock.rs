@@ -126,7 +126,8 @@ pub(crate) async fn times_of_an_earlier_version_stay_right(fixture: &mut QueueFi
         let id = waits_a_minute(fixture, &format!("e{wall}")).await;
         let before = fixture.delivery(id).await;
         fixture.queue.close().await;
-        let earlier = rusqlite::Connection::open(fixture.settings().location.path()).unwrap();
+        let earlier =
+            rusqlite::Connection::open(fixture.settings().location.file().unwrap()).unwrap();
         earlier
             .execute_batch(
                 "DROP TABLE clock; ALTER TABLE counts DROP COLUMN as_of; \

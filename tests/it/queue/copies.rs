@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jobbell::domain::State;
+use jobbell::queue::Settings;
 use jobbell::queue::sqlite::{self, BackupError};
-use jobbell::queue::{Queue, Settings};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
@@ -120,7 +120,7 @@ async fn damaged_queue_is_not_backed_up() {
     let fixture = QueueFixture::on_disk();
     fixture.one("e1").await;
     fixture.queue.close().await;
-    rusqlite::Connection::open(fixture.settings().location.path())
+    rusqlite::Connection::open(fixture.settings().location.file().unwrap())
         .unwrap()
         .execute("UPDATE counts SET queued = 7", [])
         .unwrap();
@@ -155,9 +155,9 @@ async fn restored_backup_replaces_a_lost_database() {
     for name in ["jobbell.db", "jobbell.db-wal", "jobbell.db-shm"] {
         drop(fs::remove_file(lost.state_dir.join(name)));
     }
-    assert!(Queue::open(&lost, &fixture.clock).is_err());
-    fs::copy(&to, lost.location.path()).unwrap();
-    let queue = Queue::open(&lost, &fixture.clock).unwrap();
+    assert!(sqlite::open(&lost, &fixture.clock).is_err());
+    fs::copy(&to, lost.location.file().unwrap()).unwrap();
+    let queue = sqlite::open(&lost, &fixture.clock).unwrap();
     for (id, state) in [
         (sent, State::Sent),
         (waiting, State::Queued),
@@ -177,9 +177,9 @@ async fn restored_backup_replaces_a_lost_database() {
     // In another directory it is a queue as well.
     let elsewhere = settings(&dir, 10);
     fs::create_dir(&elsewhere.state_dir).unwrap();
-    fs::copy(&to, elsewhere.location.path()).unwrap();
+    fs::copy(&to, elsewhere.location.file().unwrap()).unwrap();
     assert_eq!(
-        Queue::open(&elsewhere, &fixture.clock)
+        sqlite::open(&elsewhere, &fixture.clock)
             .unwrap()
             .counts()
             .await

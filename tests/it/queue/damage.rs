@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jobbell::clock::Clock;
 use jobbell::domain::Outcome;
 use jobbell::queue::sqlite::{self, OpenError};
-use jobbell::queue::{self, Queue, Settings};
+use jobbell::queue::{Queue, Settings};
 use tempfile::TempDir;
 
 use super::fixture::{QueueFixture, settings};
@@ -43,10 +43,7 @@ async fn killed(with_index: bool) -> (TempDir, Settings) {
 }
 
 fn open(settings: &Settings) -> Result<Queue, OpenError> {
-    Queue::open(settings, &Clock::System).map_err(|error| match error {
-        queue::OpenError::Sqlite(error) => error,
-        error => panic!("{error}"),
-    })
+    sqlite::open(settings, &Clock::System)
 }
 
 fn log(settings: &Settings) -> PathBuf {
@@ -226,10 +223,10 @@ async fn closed() -> (QueueFixture, Settings) {
 #[tokio::test]
 async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
     let (_bench, settings) = closed().await;
-    let good = fs::read(settings.location.path()).unwrap();
+    let good = fs::read(settings.location.file().unwrap()).unwrap();
     let (mut refused, mut found) = (0, 0);
     for at in (0..100).step_by(7).chain((100..good.len()).step_by(1237)) {
-        change(settings.location.path(), |bytes| bytes[at] ^= 0x55);
+        change(settings.location.file().unwrap(), |bytes| bytes[at] ^= 0x55);
         let check = sqlite::check(&settings, None);
         match open(&settings) {
             Err(
@@ -253,7 +250,7 @@ async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
                 }
             }
         }
-        fs::write(settings.location.path(), &good).unwrap();
+        fs::write(settings.location.file().unwrap(), &good).unwrap();
     }
     assert!(
         refused > 5 && found > 20,
@@ -265,7 +262,7 @@ async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
 #[tokio::test]
 async fn truncated_database_is_refused() {
     let (_bench, settings) = closed().await;
-    change(settings.location.path(), |bytes| {
+    change(settings.location.file().unwrap(), |bytes| {
         bytes.truncate(bytes.len() / 2);
     });
     let refused = open(&settings).unwrap_err();
@@ -280,7 +277,7 @@ async fn truncated_database_is_refused() {
 async fn check_reports_what_a_start_refuses() {
     let (_bench, settings) = closed().await;
     let change = |sql: &str| {
-        rusqlite::Connection::open(settings.location.path())
+        rusqlite::Connection::open(settings.location.file().unwrap())
             .unwrap()
             .execute_batch(sql)
             .unwrap();
@@ -290,7 +287,7 @@ async fn check_reports_what_a_start_refuses() {
         sqlite::check(&settings, None),
         Err(OpenError::Newer { found: 99, .. })
     ));
-    fs::remove_file(settings.location.path()).unwrap();
+    fs::remove_file(settings.location.file().unwrap()).unwrap();
     assert!(matches!(
         sqlite::check(&settings, None),
         Err(OpenError::Lost {
@@ -333,7 +330,7 @@ async fn check_finds_changed_counts_rows_and_contents() {
             ),
             (true, COMMITS, COMMITS)
         );
-        rusqlite::Connection::open(settings.location.path())
+        rusqlite::Connection::open(settings.location.file().unwrap())
             .unwrap()
             .execute_batch(sql)
             .unwrap();

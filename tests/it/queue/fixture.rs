@@ -48,7 +48,7 @@ impl QueueFixture {
         let dir = TempDir::new().unwrap();
         let clock = clock();
         Self {
-            queue: Queue::open(&settings(&dir, 1_000_000), &clock).unwrap(),
+            queue: sqlite::open(&settings(&dir, 1_000_000), &clock).unwrap(),
             clock,
             home: TestConfig::Disk(dir),
         }
@@ -73,7 +73,7 @@ impl QueueFixture {
         let copy = settings(&dir, 1_000_000);
         std::fs::create_dir(&copy.state_dir).unwrap();
         assert!(
-            sqlite::backup(&self.settings(), copy.location.path())
+            sqlite::backup(&self.settings(), copy.location.file().unwrap())
                 .unwrap()
                 .is_sound()
         );
@@ -86,7 +86,9 @@ impl QueueFixture {
         self.queue.close().await;
         self.queue = match &self.home {
             TestConfig::Memory => Queue::in_memory(max_pending, &self.clock).unwrap(),
-            TestConfig::Disk(dir) => Queue::open(&settings(dir, max_pending), &self.clock).unwrap(),
+            TestConfig::Disk(dir) => {
+                sqlite::open(&settings(dir, max_pending), &self.clock).unwrap()
+            }
         };
     }
 
@@ -96,7 +98,7 @@ impl QueueFixture {
             panic!("memory does not survive")
         };
         self.queue = Queue::in_memory(1, &Clock::System).unwrap();
-        self.queue = Queue::open(&settings(dir, 1_000_000), &self.clock).unwrap();
+        self.queue = sqlite::open(&settings(dir, 1_000_000), &self.clock).unwrap();
     }
 
     pub(crate) fn settings(&self) -> Settings {

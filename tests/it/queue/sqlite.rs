@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jobbell::clock::Clock;
 use jobbell::queue::sqlite::{self, OpenError};
-use jobbell::queue::{self, Location, Queue, Settings};
+use jobbell::queue::{Location, Queue, Settings};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -19,10 +19,7 @@ fn home() -> (TempDir, Settings) {
 }
 
 fn open(settings: &Settings) -> Result<Queue, OpenError> {
-    Queue::open(settings, &Clock::System).map_err(|error| match error {
-        queue::OpenError::Sqlite(error) => error,
-        error => panic!("{error}"),
-    })
+    sqlite::open(settings, &Clock::System)
 }
 
 /// A queue that was used and closed.
@@ -48,7 +45,7 @@ fn missing_state_directory_is_created_private() {
     let queue = open(&settings).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&settings.state_dir), 0o700);
-    assert_eq!(mode(settings.location.path()), 0o600);
+    assert_eq!(mode(settings.location.file().unwrap()), 0o600);
     drop(queue);
     open(&settings).unwrap();
 }
@@ -125,7 +122,7 @@ fn unwritable_state_directory_is_reported() {
 #[test]
 fn directory_in_place_of_the_database_is_reported() {
     let (_dir, settings) = home();
-    fs::create_dir_all(settings.location.path()).unwrap();
+    fs::create_dir_all(settings.location.file().unwrap()).unwrap();
     assert!(matches!(
         refusal(&settings, &["jobbell.db", "is a directory"]),
         OpenError::NotWritable { .. }
@@ -135,7 +132,7 @@ fn directory_in_place_of_the_database_is_reported() {
 #[tokio::test]
 async fn missing_database_with_a_marker_is_refused() {
     let (_dir, settings) = used().await;
-    fs::remove_file(settings.location.path()).unwrap();
+    fs::remove_file(settings.location.file().unwrap()).unwrap();
     assert!(matches!(
         refusal(
             &settings,
@@ -144,7 +141,7 @@ async fn missing_database_with_a_marker_is_refused() {
         OpenError::Lost { .. }
     ));
     assert!(
-        !settings.location.path().exists(),
+        !settings.location.file().unwrap().exists(),
         "no fresh one in its place"
     );
     fs::remove_file(settings.state_dir.join("jobbell.db-mark")).unwrap();
@@ -154,17 +151,22 @@ async fn missing_database_with_a_marker_is_refused() {
 #[tokio::test]
 async fn empty_database_with_a_marker_is_refused() {
     let (_dir, settings) = used().await;
-    fs::write(settings.location.path(), "").unwrap();
+    fs::write(settings.location.file().unwrap(), "").unwrap();
     assert!(matches!(
         refusal(&settings, &["jobbell.db is empty", "jobbell.db-mark"]),
         OpenError::Lost { .. }
     ));
     // One with pages but without our tables is just as empty.
-    Connection::open(settings.location.path())
+    Connection::open(settings.location.file().unwrap())
         .unwrap()
         .execute_batch("PRAGMA journal_mode = WAL; VACUUM")
         .unwrap();
-    assert!(fs::metadata(settings.location.path()).unwrap().len() > 0);
+    assert!(
+        fs::metadata(settings.location.file().unwrap())
+            .unwrap()
+            .len()
+            > 0
+    );
     assert!(matches!(
         refusal(&settings, &["jobbell.db is empty"]),
         OpenError::Lost { .. }
@@ -174,7 +176,7 @@ async fn empty_database_with_a_marker_is_refused() {
 #[tokio::test]
 async fn missing_database_with_a_wal_is_refused() {
     let (_dir, settings) = used().await;
-    fs::remove_file(settings.location.path()).unwrap();
+    fs::remove_file(settings.location.file().unwrap()).unwrap();
     fs::remove_file(settings.state_dir.join("jobbell.db-mark")).unwrap();
     fs::write(settings.state_dir.join("jobbell.db-wal"), "frames").unwrap();
     assert!(matches!(
@@ -186,7 +188,7 @@ async fn missing_database_with_a_wal_is_refused() {
 #[tokio::test]
 async fn newer_schema_is_refused() {
     let (_dir, settings) = used().await;
-    Connection::open(settings.location.path())
+    Connection::open(settings.location.file().unwrap())
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
@@ -200,7 +202,7 @@ async fn newer_schema_is_refused() {
 async fn database_of_another_program_is_refused() {
     let (_dir, settings) = home();
     fs::create_dir(&settings.state_dir).unwrap();
-    Connection::open(settings.location.path())
+    Connection::open(settings.location.file().unwrap())
         .unwrap()
         .execute_batch("CREATE TABLE theirs (x)")
         .unwrap();
@@ -213,7 +215,7 @@ async fn database_of_another_program_is_refused() {
 #[tokio::test]
 async fn schema_with_another_checksum_is_refused() {
     let (_dir, settings) = used().await;
-    Connection::open(settings.location.path())
+    Connection::open(settings.location.file().unwrap())
         .unwrap()
         .execute("UPDATE migrations SET checksum = x'00'", [])
         .unwrap();
@@ -226,15 +228,15 @@ async fn schema_with_another_checksum_is_refused() {
 #[tokio::test]
 async fn damaged_database_is_refused() {
     let (_dir, settings) = used().await;
-    let good = fs::read(settings.location.path()).unwrap();
-    fs::write(settings.location.path(), "this is a diary, not a database; it is long enough to be read as one and it does not begin as one begins").unwrap();
+    let good = fs::read(settings.location.file().unwrap()).unwrap();
+    fs::write(settings.location.file().unwrap(), "this is a diary, not a database; it is long enough to be read as one and it does not begin as one begins").unwrap();
     assert!(matches!(
         refusal(&settings, &["damaged", "not a database", "backup"]),
         OpenError::Corrupt { .. }
     ));
     let mut torn = good;
     torn[100..2000].fill(0xff);
-    fs::write(settings.location.path(), torn).unwrap();
+    fs::write(settings.location.file().unwrap(), torn).unwrap();
     assert!(matches!(
         refusal(&settings, &["damaged", "malformed"]),
         OpenError::Corrupt { .. }
@@ -262,7 +264,7 @@ async fn acknowledged_events_are_in_the_files_at_once() {
     for name in ["jobbell.db", "jobbell.db-wal", "jobbell.db-mark"] {
         fs::copy(from.join(name), copy.state_dir.join(name)).unwrap();
     }
-    let queue = Queue::open(&copy, &fixture.clock).unwrap();
+    let queue = sqlite::open(&copy, &fixture.clock).unwrap();
     assert!(queue.verify_counts().await.unwrap().agrees());
     let later = fixture.now().after(super::fixture::PAUSE);
     let leases = queue
@@ -284,11 +286,11 @@ async fn list_finds_rows_that_are_far_apart() {
     }
     let settings = fixture.settings();
     fixture.queue.close().await;
-    Connection::open(settings.location.path())
+    Connection::open(settings.location.file().unwrap())
         .unwrap()
         .execute("UPDATE deliveries SET seq = 170000 * seq WHERE seq > 2", [])
         .unwrap();
-    fixture.queue = Queue::open(&settings, &fixture.clock).unwrap();
+    fixture.queue = sqlite::open(&settings, &fixture.clock).unwrap();
     let filter = jobbell::queue::Filter {
         state: Some(jobbell::domain::State::Queued),
         ..Default::default()

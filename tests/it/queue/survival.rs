@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
-use jobbell::queue::{
-    EnqueueError, Filter, Health, OperatorError, Queue, Settled, StoreError, sqlite,
-};
+use jobbell::queue::{EnqueueError, Filter, Health, OperatorError, Settled, StoreError, sqlite};
 
 use super::fixture::{ALL, LEASE, PAUSE, QueueFixture, again, refused, sent};
 
@@ -319,7 +317,7 @@ pub(crate) async fn closed_queue_refuses_and_can_be_reopened(fixture: &mut Queue
     assert!(matches!(queue.counts().await, Err(StoreError::Closed)));
     assert!(matches!(queue.health(), Health::Failing(_)));
     // The lock is free although the handle still lives.
-    let again = Queue::open(&fixture.settings(), &fixture.clock).unwrap();
+    let again = sqlite::open(&fixture.settings(), &fixture.clock).unwrap();
     assert_eq!(again.counts().await.unwrap().queued, 1);
     fixture.queue = again;
 }

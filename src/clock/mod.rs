@@ -5,6 +5,7 @@
 //! that waits for a time expires early or late. Times that people see are wall time
 //! ([`Clock::to_wall`]).
 
+mod fence;
 mod step_detector;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use fence::{Fence, FenceHandle, FenceOver};
 pub use step_detector::{ClockState, Reading, StepDetector};
 
 use crate::domain::Timestamp;

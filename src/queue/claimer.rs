@@ -161,7 +161,7 @@ impl Queue {
             reply: ClaimReply {
                 answers: sender,
                 next_due: next_due_sender,
-                held: HeldLeases::default(),
+                held: on_store!(self, store => store.held()),
             },
             answers,
             next_due,

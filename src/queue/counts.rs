@@ -96,6 +96,21 @@ impl CountCheck {
     }
 }
 
+/// The most pending deliveries at which an event is accepted. An eighth of `max_pending`, at least
+/// one of four, is reserved for the urgent lane, so that job events cannot block codes.
+pub(super) fn capacity(max_pending: u64, is_urgent: bool) -> u64 {
+    let kept = if max_pending < 4 {
+        0
+    } else {
+        (max_pending / 8).max(1)
+    };
+    if is_urgent {
+        max_pending
+    } else {
+        max_pending - kept
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

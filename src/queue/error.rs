@@ -23,6 +23,12 @@ pub enum StoreError {
         /// The error of SQLite or the system.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// A database on another machine cannot be used at the moment.
+    #[error("the database cannot be used: {source}")]
+    Unavailable {
+        /// Why.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The database was moved or replaced while the queue was open. Recovers when it is restored.
     #[error("{0}")]
     Displaced(Arc<dyn Error + Send + Sync>),
@@ -43,6 +49,7 @@ impl StoreError {
         match self {
             Self::Closed => "the daemon is stopping",
             Self::Busy => "too many requests wait for the disk",
+            Self::Unavailable { .. } => "the database cannot be used",
             Self::Displaced(_) => "the store's file was removed or replaced",
             Self::TooSlow => "the question takes too long",
             Self::Failed { source, .. } if source.is::<NoInodes>() => {
@@ -50,6 +57,14 @@ impl StoreError {
             }
             Self::Failed { .. } => "the disk refuses to write",
             Self::Unreadable { .. } => "the store holds an event that cannot be read",
+        }
+    }
+
+    /// The database cannot be used at the moment.
+    #[cfg(feature = "postgres")]
+    pub(super) fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable {
+            source: Arc::new(source),
         }
     }
 

@@ -66,12 +66,26 @@ pub struct Lease {
     /// The server that may already have the mail, which is tried first.
     pub preferred_server: Option<ServerName>,
     pub(super) stored: Arc<StoredEvent>,
-    /// The row number of the event, if its mails include thumbnails.
-    pub(super) thumbnails_of: Option<i64>,
+    /// The event in the store.
+    pub(super) event_key: EventKey,
+    /// Whether its mails include thumbnails.
+    pub(super) has_thumbnails: bool,
+    /// Ends the right to send before the lease is over.
+    pub(super) fence: crate::clock::Fence,
     /// The row number of the delivery.
     pub(super) row_seq: i64,
     /// Makes the claimer renew the lease; `None` for [`Queue::claim`](super::Queue::claim).
     pub(super) holding: Option<Holding>,
+}
+
+/// An event in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EventKey {
+    /// Its row number.
+    Row(i64),
+    /// Its UUIDv7, whose time is that of its partition.
+    #[cfg(feature = "postgres")]
+    Id(uuid::Uuid),
 }
 
 /// A stored event. It is parsed once, however many leases share it.
@@ -85,6 +99,15 @@ impl StoredEvent {
         Self {
             json: json.into(),
             parsed: OnceLock::new(),
+        }
+    }
+
+    /// An event that was just accepted, which need not be parsed again.
+    #[cfg(feature = "postgres")]
+    pub(super) fn accepted(json: Vec<u8>, event: Event) -> Self {
+        Self {
+            json: json.into(),
+            parsed: OnceLock::from(Ok(event)),
         }
     }
 

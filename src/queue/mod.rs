@@ -29,6 +29,8 @@ macro_rules! on_store {
     ($queue:expr, $store:ident => $call:expr) => {
         match &*$queue.0 {
             crate::queue::Backend::Sqlite($store) => $call,
+            #[cfg(feature = "postgres")]
+            crate::queue::Backend::Postgres($store) => $call,
         }
     };
 }
@@ -40,6 +42,8 @@ mod held;
 mod lease;
 mod maintenance;
 mod operator;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod prepared;
 mod reading;
 mod record;
@@ -93,6 +97,8 @@ pub struct Queue(Arc<Backend>);
 #[derive(Debug)]
 enum Backend {
     Sqlite(Store),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Store),
 }
 
 /// Why the queue cannot be opened.
@@ -102,6 +108,10 @@ pub enum OpenError {
     /// The SQLite database cannot be opened.
     #[error(transparent)]
     Sqlite(#[from] sqlite::OpenError),
+    /// The PostgreSQL database cannot be used.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
     /// The task that was opening the queue panicked or was cancelled.
     #[error("cannot open the queue: {0}")]
     Interrupted(#[from] JoinError),
@@ -118,6 +128,11 @@ impl Queue {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
+        #[cfg(feature = "postgres")]
+        if let Location::Postgres(postgres) = &settings.location {
+            let store = postgres::Store::open(settings, postgres, clock).await?;
+            return Ok(Self(Arc::new(Backend::Postgres(store))));
+        }
         let clock = clock.clone();
         blocking(settings, move |settings| sqlite::open(settings, &clock)).await
     }
@@ -228,12 +243,8 @@ impl Queue {
     ///
     /// # Errors
     /// When the queue is closed.
-    #[expect(
-        clippy::unused_async,
-        reason = "a database that others use too will have to be asked"
-    )]
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        on_store!(self, store => store.counts())
+        on_store!(self, store => store.counts().await)
     }
 
     /// Counts all rows and compares them with the stored counts.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 
 use super::StoreError;
+use super::lease::StoredEvent;
 use super::vault::{self, Opened, Vault};
 use crate::domain::{Delivery, Event, EventId, Lane, Plan, Source, Timestamp};
 
@@ -111,6 +112,12 @@ pub(super) struct PreparedEvent {
     pub(super) source: Source,
     /// The stored form: encrypted if it contains a code or a secret link.
     pub(super) payload: Vec<u8>,
+    /// Whether the payload is encrypted.
+    #[cfg(feature = "postgres")]
+    pub(super) is_sealed: bool,
+    /// The event with its plain JSON, for a claim in the same commit.
+    #[cfg(feature = "postgres")]
+    pub(super) stored: Arc<StoredEvent>,
     pub(super) deliveries: Vec<Delivery>,
     /// How many of the deliveries will be queued.
     pub(super) waiting: u64,
@@ -159,8 +166,8 @@ impl PreparedEvent {
         let is_urgent = deliveries
             .iter()
             .all(|delivery| delivery.lane == Lane::Urgent);
-        let payload = match (is_secret, waiting) {
-            (false, _) => payload,
+        let stored = match (is_secret, waiting) {
+            (false, _) => payload.clone(),
             // It will never be sent.
             (true, 0) => vault::masked(&payload),
             (true, _) => vault
@@ -171,7 +178,11 @@ impl PreparedEvent {
             id,
             content,
             source,
-            payload,
+            payload: stored,
+            #[cfg(feature = "postgres")]
+            is_sealed: is_secret && waiting > 0,
+            #[cfg(feature = "postgres")]
+            stored: Arc::new(StoredEvent::accepted(payload, event)),
             deliveries,
             waiting,
             is_urgent,

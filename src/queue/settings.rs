@@ -51,6 +51,8 @@ pub struct Settings {
 pub struct PostgresSettings {
     /// `queue.url`: `postgres://…`, possibly with several hosts and with a password.
     pub url: Secret,
+    /// The password of the environment (`PGPASSWORD`, `PGPASSFILE`), if the URL contains none.
+    pub password: Option<Secret>,
     /// `queue.password_file`: the password, if the URL contains none.
     pub password_file: Option<PathBuf>,
     /// `queue.tls_ca_file`: root certificates besides those of the system.

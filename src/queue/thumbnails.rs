@@ -112,11 +112,9 @@ impl Queue {
         &self,
         lease: &Lease,
     ) -> Result<Option<Vec<ThumbnailResult>>, StoreError> {
-        match lease.thumbnails_of {
-            Some(event_seq) => {
-                on_store!(self, store => store.thumbnails(event_seq).await).map(Some)
-            }
-            None => Ok(None),
+        if !lease.has_thumbnails {
+            return Ok(None);
         }
+        on_store!(self, store => store.thumbnails(lease.event_key).await).map(Some)
     }
 }

@@ -9,7 +9,7 @@ use super::thumbnails;
 use super::tx::WriteTx;
 use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
 use crate::queue::held::{HeldLeases, LeaseKey};
-use crate::queue::lease::StoredEvent;
+use crate::queue::lease::{EventKey, StoredEvent};
 use crate::queue::{ClaimLimit, Lease, transition};
 
 pub(super) const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, created_at, expires_at, message_id, preferred_server \
@@ -24,6 +24,7 @@ const RENEW: &str = "UPDATE deliveries SET due_at = ?3 WHERE seq = ?1 AND token 
 /// A due row.
 struct Due {
     seq: i64,
+    event_seq: i64,
     state: State,
     token: u64,
     /// The lease that it becomes, if it can be read.
@@ -80,8 +81,8 @@ fn take(
                     tx.node,
                 ])?;
                 tx.counts.shift(row.state, State::Sending);
-                if let Some(event_seq) = lease.thumbnails_of {
-                    thumbnails::end(tx.conn, event_seq)?;
+                if lease.has_thumbnails {
+                    thumbnails::end(tx.conn, row.event_seq)?;
                 }
                 lease.holding = held.map(|held| held.hold((seq, lease.token), until));
                 leases.push(lease);
@@ -134,6 +135,7 @@ fn due(
     while let Some(row) = rows.next()? {
         found.push(Due {
             seq: row.get(0)?,
+            event_seq: row.get(2)?,
             state: state(row, 1)?,
             token: unsigned(row, 7)?,
             lease: lease(tx, row, lane, until, &mut last),
@@ -173,7 +175,9 @@ fn lease(
         expires_at: time(row, 9)?,
         preferred_server,
         stored: payload,
-        thumbnails_of: pictures.then_some(event_seq),
+        event_key: EventKey::Row(event_seq),
+        has_thumbnails: pictures,
+        fence: crate::clock::Fence::none(),
         row_seq: row.get(0)?,
         holding: None,
     })

@@ -6,6 +6,7 @@ use super::row::{lane_code, parse, state_code};
 use super::thumbnails;
 use super::tx::WriteTx;
 use crate::domain::{Delivery, EventId, Plan, State, Timestamp};
+use crate::queue::counts::capacity;
 use crate::queue::prepared::{Key, PreparedEvent, PreparedRequest};
 use crate::queue::{EnqueueError, Enqueued};
 
@@ -141,21 +142,6 @@ impl Inserts<'_> {
             tx.counts.accept(state);
         }
         Ok(Some(event_seq))
-    }
-}
-
-/// The most pending deliveries at which an event is accepted. An eighth of `max_pending`, at least
-/// one of four, is reserved for the urgent lane, so that job events cannot block codes.
-fn capacity(max_pending: u64, is_urgent: bool) -> u64 {
-    let kept = if max_pending < 4 {
-        0
-    } else {
-        (max_pending / 8).max(1)
-    };
-    if is_urgent {
-        max_pending
-    } else {
-        max_pending - kept
     }
 }
 

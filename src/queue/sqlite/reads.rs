@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::store::Store;
 use super::{list, read, send_history, thumbnails, unmapped};
 use crate::domain::{DeliveryId, EventId, Lane, ThumbnailResult, Timestamp};
+use crate::queue::lease::EventKey;
 use crate::queue::{
     CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, SentCount, StoreError,
     UnmappedRecord,
@@ -23,8 +24,11 @@ impl Store {
 
     pub(in crate::queue) async fn thumbnails(
         &self,
-        event_seq: i64,
+        event: EventKey,
     ) -> Result<Vec<ThumbnailResult>, StoreError> {
+        let EventKey::Row(event_seq) = event else {
+            return Ok(Vec::new());
+        };
         self.readers
             .read(move |conn| Ok(thumbnails::copies(conn, event_seq)?))
             .await

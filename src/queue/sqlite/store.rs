@@ -14,6 +14,7 @@ use super::request::{Answer, Pending, Request};
 use super::shared::Shared;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::queue::held::HeldLeases;
 use crate::queue::rendering::Rendering;
 use crate::queue::{Counts, Health, StoreError};
 
@@ -121,11 +122,21 @@ impl Store {
         }
     }
 
+    /// The leases of a new claimer.
+    #[expect(clippy::unused_self, reason = "a store of several nodes knows them")]
+    pub(in crate::queue) fn held(&self) -> HeldLeases {
+        HeldLeases::default()
+    }
+
     pub(in crate::queue) fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    pub(in crate::queue) fn counts(&self) -> Result<Counts, StoreError> {
+    #[expect(
+        clippy::unused_async,
+        reason = "a database that other nodes use too has to be asked"
+    )]
+    pub(in crate::queue) async fn counts(&self) -> Result<Counts, StoreError> {
         if self.closed.load(Ordering::Acquire) {
             Err(StoreError::Closed)
         } else {

@@ -86,7 +86,9 @@ async fn inject(
     queue: &Queue,
     inject: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
 ) {
-    let Backend::Sqlite(store) = &*queue.0;
+    let Backend::Sqlite(store) = &*queue.0 else {
+        panic!("another backend")
+    };
     store
         .inbox
         .send(Request::Inject(Box::new(inject)))
@@ -368,7 +370,9 @@ async fn producers_are_refused_when_the_inbox_is_full() {
     })
     .await;
     // The writer may have taken the first of them with it before it was held.
-    let Backend::Sqlite(store) = &*queue.0;
+    let Backend::Sqlite(store) = &*queue.0 else {
+        panic!("another backend")
+    };
     for _ in 0..=2 * INBOX {
         if store.inbox.try_send(Request::Probe).is_err() {
             tokio::task::yield_now().await;

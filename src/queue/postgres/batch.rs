@@ -1,0 +1,461 @@
+//! The requests of one statement as columns, and their answers.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::digest::{Context, SHA256};
+use uuid::Uuid;
+
+use super::claims::Reservation;
+use super::codes::{int, lane_code, state_code, token_code, uuid_millis};
+use super::intake::{Answer, Waiting};
+use super::store::{Life, Shared};
+use crate::domain::{Delivery, EventId, Lane, Plan, State, Timestamp, uuid_v7};
+use crate::queue::counts::capacity;
+use crate::queue::held::Holding;
+use crate::queue::lease::EventKey;
+use crate::queue::prepared::PreparedEvent;
+use crate::queue::{EnqueueError, Enqueued, Lease, StoreError};
+
+/// The requests of one statement. The columns stay the same when it is repeated.
+pub(super) struct Batch {
+    requests: Vec<Waiting>,
+    /// Marks the rows that this batch stores, so that they are known again if the answer is lost.
+    pub(super) intake: Uuid,
+    /// Whether the statement may have been committed before.
+    pub(super) is_repeated: bool,
+    pub(super) now: Timestamp,
+    pub(super) events: Events,
+    pub(super) deliveries: Deliveries,
+    pub(super) keys: Keys,
+    pub(super) ends: Ends,
+    pub(super) excludes: Excludes,
+    /// Requests that contradict themselves.
+    pub(super) refused: Vec<i32>,
+    reservation: Option<Reservation>,
+    life: Arc<Life>,
+    until: Timestamp,
+}
+
+/// Columns of the events.
+#[derive(Default)]
+pub(super) struct Events {
+    pub(super) requests: Vec<i32>,
+    pub(super) keys: Vec<Uuid>,
+    pub(super) at: Vec<i64>,
+    pub(super) ids: Vec<String>,
+    pub(super) contents: Vec<Vec<u8>>,
+    pub(super) sources: Vec<String>,
+    pub(super) payloads: Vec<Vec<u8>>,
+    pub(super) secret: Vec<bool>,
+    /// How long after now the thumbnails' deadline is.
+    pub(super) thumbnails_in: Vec<Option<i64>>,
+    /// Whether the queue has no room for it.
+    pub(super) full: Vec<bool>,
+}
+
+/// Columns of the deliveries.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    /// The number of the event, from 1.
+    pub(super) events: Vec<i32>,
+    pub(super) ids: Vec<Uuid>,
+    pub(super) at: Vec<i64>,
+    pub(super) kinds: Vec<&'static str>,
+    pub(super) lanes: Vec<i16>,
+    pub(super) recipients: Vec<String>,
+    pub(super) message_ids: Vec<String>,
+    pub(super) created_at: Vec<i64>,
+    pub(super) expires_in: Vec<i64>,
+    pub(super) states: Vec<i16>,
+    pub(super) reasons: Vec<Option<&'static str>>,
+    pub(super) due_in: Vec<i64>,
+    /// The fencing token if this node claims it at once, else 0.
+    pub(super) tokens: Vec<i64>,
+    holdings: Vec<Option<Holding>>,
+}
+
+/// Columns of the keys of requests.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) requests: Vec<i32>,
+    pub(super) names: Vec<String>,
+    pub(super) contents: Vec<Vec<u8>>,
+    pub(super) ids: Vec<String>,
+    /// The latest time of its events, for retention.
+    pub(super) at: Vec<i64>,
+}
+
+/// Columns of the jobs that may end once: a digest over all ends that exclude each other.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) events: Vec<i32>,
+    pub(super) jobs: Vec<Vec<u8>>,
+}
+
+/// Columns of the ids that refuse an event.
+#[derive(Default)]
+pub(super) struct Excludes {
+    pub(super) events: Vec<i32>,
+    pub(super) ids: Vec<String>,
+}
+
+/// What the database knew of a batch.
+#[derive(Default)]
+pub(super) struct Known {
+    /// By the number of the event: whether the content is the same, and whether this batch stored it.
+    pub(super) events: HashMap<i32, (bool, bool)>,
+    /// By the number of the request: the same, and the ids that were answered.
+    pub(super) keys: HashMap<i32, (bool, bool, String)>,
+    /// By the number of the event: the end of its job on record.
+    pub(super) ended: HashMap<i32, String>,
+    /// The tokens that this node holds.
+    pub(super) held: Vec<i64>,
+}
+
+impl Batch {
+    pub(super) fn new(shared: &Arc<Shared>, life: Arc<Life>, requests: Vec<Waiting>) -> Self {
+        let now = requests.iter().map(|one| one.now).max();
+        let now = now.unwrap_or(Timestamp::from_millis(0));
+        let mut batch = Self {
+            requests,
+            intake: uuid_v7(now),
+            is_repeated: false,
+            now,
+            events: Events::default(),
+            deliveries: Deliveries::default(),
+            keys: Keys::default(),
+            ends: Ends::default(),
+            excludes: Excludes::default(),
+            refused: Vec::new(),
+            reservation: None,
+            life,
+            until: now,
+        };
+        batch.fill(shared);
+        batch.claim(shared);
+        batch
+    }
+
+    fn fill(&mut self, shared: &Shared) {
+        let mut pending = shared.pending();
+        let requests = std::mem::take(&mut self.requests);
+        for (number, one) in (1..).zip(&requests) {
+            let mut contents = HashMap::new();
+            for entry in &one.request.entries {
+                let content = entry.content.digest;
+                match contents.entry(&entry.id) {
+                    Entry::Vacant(first) => {
+                        first.insert(content);
+                    }
+                    Entry::Occupied(first) => {
+                        if *first.get() != content {
+                            self.refused.push(number);
+                        }
+                        continue;
+                    }
+                }
+                let limit = capacity(shared.settings.max_pending, entry.is_urgent);
+                let is_full = pending.saturating_add(entry.waiting) > limit;
+                pending += if is_full { 0 } else { entry.waiting };
+                self.add(number, entry, one.now, is_full);
+            }
+            if let Some(key) = &one.request.key {
+                let ids = one.request.entries.iter().map(|entry| entry.id.as_str());
+                let ids: serde_json::Value = ids.collect();
+                self.keys.requests.push(number);
+                self.keys.names.push(key.name.clone());
+                self.keys.contents.push(key.content.digest.to_vec());
+                self.keys.ids.push(ids.to_string());
+                self.keys.at.push(one.now.as_millis());
+            }
+        }
+        self.requests = requests;
+    }
+
+    fn add(&mut self, request: i32, entry: &PreparedEvent, now: Timestamp, is_full: bool) {
+        let (key, events) = (uuid_v7(now), &mut self.events);
+        events.requests.push(request);
+        events.keys.push(key);
+        events.at.push(uuid_millis(key));
+        events.ids.push(entry.id.as_str().to_owned());
+        events.contents.push(entry.content.digest.to_vec());
+        events.sources.push(entry.source.0.to_string());
+        events.payloads.push(entry.payload.clone());
+        events.secret.push(entry.is_sealed);
+        let until = entry.thumbnails_until;
+        events
+            .thumbnails_in
+            .push(until.map(|until| span(now, until)));
+        events.full.push(is_full);
+        let number = i32::try_from(events.ids.len()).unwrap_or(i32::MAX);
+        for delivery in &entry.deliveries {
+            self.deliveries.add(number, delivery, now);
+        }
+        if !entry.excludes.is_empty() {
+            self.ends.events.push(number);
+            self.ends.jobs.push(job(&entry.id, &entry.excludes));
+            for id in &entry.excludes {
+                self.excludes.events.push(number);
+                self.excludes.ids.push(id.as_str().to_owned());
+            }
+        }
+    }
+
+    /// Claims what is due at once, as far as this node has free slots and nothing older waits.
+    fn claim(&mut self, shared: &Arc<Shared>) {
+        let queued = state_code(State::Queued);
+        let deliveries = &mut self.deliveries;
+        let new: Vec<_> = (deliveries
+            .lanes
+            .iter()
+            .zip(&deliveries.due_in)
+            .zip(&deliveries.states))
+        .map(|((lane, due_in), state)| {
+            let lane = if *lane == 0 {
+                Lane::Urgent
+            } else {
+                Lane::Normal
+            };
+            (lane, *due_in <= 0 && *state == queued)
+        })
+        .collect();
+        let Some(reservation) = shared.claims.reserve(&new) else {
+            return;
+        };
+        self.until = self.now.after(reservation.lease());
+        let first = self.life.tokens(int(new.len()));
+        for (token, ((slot, holding), is_mine)) in (first..).zip(
+            (deliveries.tokens.iter_mut().zip(&mut deliveries.holdings)).zip(reservation.mine()),
+        ) {
+            if *is_mine {
+                *slot = token;
+                // Known before the statement runs, so that no sweep takes it for a lost one.
+                *holding = Some(shared.held.hold((0, token_code(token)), self.until));
+            }
+        }
+        self.reservation = Some(reservation);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(super) fn life(&self) -> &Life {
+        &self.life
+    }
+
+    /// How long a lease lasts that nobody renews, in milliseconds.
+    pub(super) fn lease(&self) -> i64 {
+        span(self.now, self.until)
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        let ages = self.requests.iter().map(Waiting::age);
+        ages.max().unwrap_or_default()
+    }
+
+    /// The requests in two parts, to run again.
+    pub(super) fn into_halves(mut self) -> (Vec<Waiting>, Vec<Waiting>) {
+        let rest = self.requests.split_off(self.requests.len() / 2);
+        (self.requests, rest)
+    }
+
+    /// Refuses all requests. What may have been stored all the same is found again by the producer's
+    /// repetition, and what it may hold is returned to the queue.
+    pub(super) fn fail(self, shared: &Shared, error: &StoreError) {
+        if self.is_repeated {
+            let tokens = self.deliveries.tokens.iter().copied();
+            shared.lost.add(tokens.filter(|token| *token != 0));
+        }
+        for one in self.requests {
+            one.answer(Err(error.clone().into()));
+        }
+    }
+
+    /// Answers the requests after the commit, and hands out what was claimed.
+    pub(super) fn finish(mut self, shared: &Shared, known: &Known) {
+        let leases = self.leases(known);
+        if let Some(reservation) = self.reservation.take() {
+            reservation.answer(leases);
+        }
+        let (mut number, mut accepted) = (1, 0);
+        for (request, one) in (1..).zip(std::mem::take(&mut self.requests)) {
+            let answer = answer(request, &mut number, &one, known, &self.events.full);
+            if answer.is_ok() {
+                let entries = one.request.entries.iter().zip(answer.iter().flatten());
+                accepted += entries
+                    .filter(|(_, enqueued)| **enqueued == Enqueued::New)
+                    .map(|(entry, _)| entry.waiting)
+                    .sum::<u64>();
+            }
+            one.answer(answer);
+        }
+        shared.accepted(accepted);
+        self.announce(shared, known);
+    }
+
+    /// Tells the pending claim, and other nodes if this one is busy, what waits now.
+    fn announce(&self, shared: &Shared, known: &Known) {
+        let queued = state_code(State::Queued);
+        let rows = self.deliveries.events.iter().zip(&self.deliveries.tokens);
+        let rows = rows
+            .zip(&self.deliveries.due_in)
+            .zip(&self.deliveries.states);
+        let waiting = rows.filter(|(((event, token), _), state)| {
+            **state == queued && !known.events.contains_key(event) && !known.held.contains(token)
+        });
+        let Some(due_in) = waiting.map(|(((_, _), due_in), _)| *due_in).min() else {
+            return;
+        };
+        shared.claims.added(self.now.shifted(due_in), self.now);
+        if due_in <= 0 {
+            shared.notify.wake();
+        }
+    }
+
+    /// The leases of what was claimed, from what is in memory.
+    fn leases(&mut self, known: &Known) -> Vec<Lease> {
+        if known.held.is_empty() {
+            return Vec::new();
+        }
+        let mut leases = Vec::with_capacity(known.held.len());
+        let (mut event, mut delivery) = (0, 0);
+        for one in &self.requests {
+            let mut names = HashSet::new();
+            for entry in &one.request.entries {
+                if !names.insert(&entry.id) {
+                    continue;
+                }
+                let key = self.events.keys.get(event).copied().unwrap_or_default();
+                event += 1;
+                let stored = &entry.stored;
+                for planned in &entry.deliveries {
+                    let at = delivery;
+                    delivery += 1;
+                    let token = self.deliveries.tokens.get(at).copied().unwrap_or_default();
+                    let holding = self.deliveries.holdings.get_mut(at).and_then(Option::take);
+                    if token == 0 || !known.held.contains(&token) {
+                        continue;
+                    }
+                    leases.push(Lease {
+                        id: planned.id,
+                        event_id: entry.id.clone(),
+                        message_id: planned.message_id.clone(),
+                        recipient: planned.recipient.clone(),
+                        kind: planned.kind,
+                        lane: planned.lane,
+                        attempt: 1,
+                        token: token_code(token),
+                        until: self.until,
+                        created_at: planned.created_at,
+                        expires_at: planned.expires_at,
+                        preferred_server: None,
+                        stored: Arc::clone(stored),
+                        event_key: EventKey::Id(key),
+                        has_thumbnails: entry.thumbnails_until.is_some(),
+                        row_seq: 0,
+                        fence: self.life.fence.fence(),
+                        holding,
+                    });
+                }
+            }
+        }
+        leases
+    }
+}
+
+impl Deliveries {
+    fn add(&mut self, event: i32, delivery: &Delivery, now: Timestamp) {
+        let (state, due_at, reason) = match delivery.plan {
+            Plan::Send(not_before) => (State::Queued, not_before, None),
+            Plan::Suppress(reason) => (State::Suppressed, now, Some(reason.as_str())),
+        };
+        self.events.push(event);
+        self.ids.push(delivery.id.0);
+        self.at.push(uuid_millis(delivery.id.0));
+        self.kinds.push(delivery.kind.as_str());
+        self.lanes.push(lane_code(delivery.lane));
+        self.recipients.push(delivery.recipient.as_str().to_owned());
+        self.message_ids.push(delivery.message_id.clone());
+        self.created_at.push(delivery.created_at.as_millis());
+        self.expires_in.push(span(now, delivery.expires_at));
+        self.states.push(state_code(state));
+        self.reasons.push(reason);
+        self.due_in.push(span(now, due_at));
+        self.tokens.push(0);
+        self.holdings.push(None);
+    }
+}
+
+/// Milliseconds from one time to another.
+fn span(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_millis() - from.as_millis()
+}
+
+/// The job of which these events are the ends; each of them names all others.
+fn job(id: &EventId, excludes: &[EventId]) -> Vec<u8> {
+    let mut ends: Vec<_> = excludes.iter().chain([id]).map(EventId::as_str).collect();
+    ends.sort_unstable();
+    let mut digest = Context::new(&SHA256);
+    for end in ends {
+        digest.update(&int(end.len()).to_be_bytes());
+        digest.update(end.as_bytes());
+    }
+    digest.finish().as_ref().to_vec()
+}
+
+/// The answer to a request. `number` is that of its first event, and of the next request's after.
+fn answer(request: i32, number: &mut i32, one: &Waiting, known: &Known, full: &[bool]) -> Answer {
+    let first = *number;
+    let mut seen: HashMap<&EventId, (i32, [u8; 32])> = HashMap::new();
+    for entry in &one.request.entries {
+        if !seen.contains_key(&entry.id) {
+            seen.insert(&entry.id, (*number, entry.content.digest));
+            *number += 1;
+        }
+    }
+    if let Some((is_same, false, ids)) = known.keys.get(&request) {
+        return earlier(*is_same, ids);
+    }
+    let (mut answers, mut next) = (Vec::with_capacity(one.request.entries.len()), first);
+    for (index, entry) in one.request.entries.iter().enumerate() {
+        let (event, content) = seen.get(&entry.id).copied().unwrap_or_default();
+        let id = entry.id.clone();
+        let is_repeated = event < next;
+        next = next.max(event + 1);
+        let ended = known
+            .ended
+            .get(&event)
+            .and_then(|id| EventId::parse(id).ok());
+        if let Some(id) = ended.filter(|end| *end != entry.id) {
+            return Err(EnqueueError::Superseded { index, id });
+        }
+        let at = usize::try_from(event - 1).unwrap_or(usize::MAX);
+        answers.push(match known.events.get(&event) {
+            _ if content != entry.content.digest => {
+                return Err(EnqueueError::Conflict { index, id });
+            }
+            _ if is_repeated => Enqueued::Duplicate { id },
+            Some((_, true)) => Enqueued::New,
+            Some((true, false)) => Enqueued::Duplicate { id },
+            Some((false, false)) => return Err(EnqueueError::Conflict { index, id }),
+            None if full.get(at).copied().unwrap_or_default() => return Err(EnqueueError::Full),
+            None => Enqueued::New,
+        });
+    }
+    Ok(answers)
+}
+
+/// The answer to a key that is on record.
+fn earlier(is_same: bool, ids: &str) -> Answer {
+    if !is_same {
+        return Err(EnqueueError::KeyTaken);
+    }
+    let unreadable = |error| StoreError::failed("read the answer to a key", error);
+    let ids: Vec<EventId> = serde_json::from_str(ids).map_err(unreadable)?;
+    let duplicate = |id| Enqueued::Duplicate { id };
+    Ok(ids.into_iter().map(duplicate).collect())
+}

@@ -1,0 +1,211 @@
+//! Stores groups of events: all that wait become one statement and one commit.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Batch;
+use super::enqueue;
+use super::pool::VerbError;
+use super::store::{Shared, Store};
+use crate::domain::Timestamp;
+use crate::queue::prepared::PreparedRequest;
+use crate::queue::{EnqueueError, Enqueued, NewEvent, StoreError};
+
+/// How many requests may wait.
+const INBOX: usize = 4096;
+/// The most requests and payload bytes of one statement; bounds how long the first of them waits.
+const MAX_BATCH: usize = 1024;
+const MAX_BYTES: usize = 8 << 20;
+/// How long a request may take, repetitions of its statement included.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// The pause before a statement is repeated whose result is unknown.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a statement is repeated that met a conflict, before its requests are divided.
+const CONFLICTS: usize = 3;
+
+/// The requests that wait to be stored.
+#[derive(Debug, Clone)]
+pub(super) struct Intake(mpsc::Sender<Waiting>);
+
+/// A request that waits to be stored.
+pub(super) struct Waiting {
+    pub(super) request: PreparedRequest,
+    pub(super) now: Timestamp,
+    since: Instant,
+    reply: oneshot::Sender<Answer>,
+}
+
+pub(super) type Answer = Result<Vec<Enqueued>, EnqueueError>;
+
+impl Waiting {
+    pub(super) fn answer(self, answer: Answer) {
+        // Fails only if the caller has given up.
+        drop(self.reply.send(answer));
+    }
+
+    /// The names that no two requests of a statement may share.
+    fn names(&self) -> impl Iterator<Item = (u8, &str)> {
+        let entries = &self.request.entries;
+        let ids = entries.iter().map(|entry| (0, entry.id.as_str()));
+        let others = entries.iter().flat_map(|entry| &entry.excludes);
+        let key = self.request.key.iter().map(|key| (1, key.name.as_str()));
+        ids.chain(others.map(|id| (0, id.as_str()))).chain(key)
+    }
+
+    fn bytes(&self) -> usize {
+        let entries = self.request.entries.iter();
+        entries.map(|entry| entry.payload.len()).sum()
+    }
+}
+
+/// What tasks take requests from.
+pub(super) type Inbox = Arc<Mutex<mpsc::Receiver<Waiting>>>;
+
+impl Intake {
+    pub(super) fn new() -> (Self, Inbox) {
+        let (sender, receiver) = mpsc::channel(INBOX);
+        (Self(sender), Arc::new(Mutex::new(receiver)))
+    }
+}
+
+impl Store {
+    pub(in crate::queue) async fn enqueue(
+        &self,
+        events: Vec<NewEvent>,
+        key: Option<String>,
+        now: Timestamp,
+    ) -> Answer {
+        self.check_open()?;
+        // Refuses at once while the database is away.
+        self.shared.accepting()?;
+        let request = PreparedRequest::new(events, key, self.shared.vault()?)?;
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting {
+            request,
+            now,
+            since: Instant::now(),
+            reply,
+        };
+        // Producers do not wait for a place.
+        self.intake
+            .0
+            .try_send(waiting)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => EnqueueError::Busy,
+                mpsc::error::TrySendError::Closed(_) => StoreError::Closed.into(),
+            })?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+}
+
+/// Stores what waits until the store is closed, then what is left.
+pub(super) async fn run(shared: Arc<Shared>, inbox: Inbox, closed: CancellationToken) {
+    // Requests that share a name with the batch before them.
+    let mut left = Vec::new();
+    loop {
+        if left.is_empty() {
+            let mut inbox = inbox.lock().await;
+            tokio::select! {
+                biased;
+                taken = inbox.recv_many(&mut left, MAX_BATCH) => if taken == 0 { return },
+                () = closed.cancelled(), if !inbox.is_closed() => inbox.close(),
+            }
+        }
+        let (batch, rest) = split(left);
+        left = rest;
+        store(&shared, batch).await;
+    }
+}
+
+/// The requests that one statement can store, and those that must follow it.
+fn split(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+    let (mut batch, mut rest) = (Vec::with_capacity(waiting.len()), Vec::new());
+    let (mut names, mut bytes) = (HashSet::new(), 0);
+    for one in waiting {
+        let own: Vec<_> = one
+            .names()
+            .map(|(of, name)| (of, name.to_owned()))
+            .collect();
+        bytes += one.bytes();
+        let is_first = batch.is_empty();
+        let is_free = own.iter().all(|name| !names.contains(name));
+        // A name that waits keeps its order: what shares it with a later batch waits as well.
+        names.extend(own);
+        if is_first || (is_free && bytes <= MAX_BYTES) {
+            batch.push(one);
+        } else {
+            rest.push(one);
+        }
+    }
+    (batch, rest)
+}
+
+/// Stores requests. If the statement fails because of one of them, they are divided until it is alone,
+/// so that it does not fail the others.
+async fn store(shared: &Arc<Shared>, requests: Vec<Waiting>) {
+    let mut parts = vec![requests];
+    while let Some(part) = parts.pop() {
+        if let Some((first, rest)) = store_part(shared, part).await {
+            parts.extend([rest, first]);
+        }
+    }
+}
+
+/// Stores requests and answers them, or returns them in two parts.
+async fn store_part(
+    shared: &Arc<Shared>,
+    requests: Vec<Waiting>,
+) -> Option<(Vec<Waiting>, Vec<Waiting>)> {
+    let life = match shared.life() {
+        Ok(life) => life,
+        Err(error) => {
+            let refused = requests.into_iter();
+            refused.for_each(|one| one.answer(Err(error.clone().into())));
+            return None;
+        }
+    };
+    let mut batch = Batch::new(shared, life, requests);
+    let mut conflicts = 0;
+    loop {
+        let error = match enqueue::run(shared, &batch).await {
+            Ok(known) => {
+                batch.finish(shared, &known);
+                return None;
+            }
+            Err(error) => error,
+        };
+        match &error {
+            VerbError::Query(error) if error.is_conflict() && conflicts < CONFLICTS => {
+                conflicts += 1;
+            }
+            // The same values again: rows with this batch's id are its own.
+            VerbError::Query(error) if error.may_be_committed() && batch.age() < PATIENCE => {
+                batch.is_repeated = true;
+                tokio::time::sleep(PAUSE).await;
+            }
+            VerbError::Store(_) if batch.is_repeated && batch.age() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            VerbError::Query(error) if !error.is_outage() && batch.len() > 1 => {
+                return Some(batch.into_halves());
+            }
+            _ => {
+                batch.fail(shared, &error.into());
+                return None;
+            }
+        }
+    }
+}
+
+impl Waiting {
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}

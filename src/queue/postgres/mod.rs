@@ -1,0 +1,47 @@
+//! The queue in a PostgreSQL database, which any number of nodes may share.
+//!
+//! - One verb is one statement, one transaction and one round trip (`connection`): statements are
+//!   not prepared, so that PgBouncer's transaction mode works. All names are qualified with the
+//!   schema `jobbell`.
+//! - Hot tables are narrow and short-lived: `due` contains what waits, `held` what a node is sending.
+//!   Events, deliveries and attempts are facts in weekly partitions.
+//! - A node is one life of a process (`node`): it renews its lease of 30 s every 5 s on a connection
+//!   of its own, and ends its own sends before the lease does. Another node then returns what it
+//!   held to the queue. A lease is therefore the node's, not the delivery's.
+//! - Each claim has a token that was never used before. A settlement deletes the row of `held` with
+//!   its token; if there is none, it is stale.
+//! - Times are those of the database. Tests inject their own, except for the lives of nodes.
+//! - A statement without an answer is never cancelled; its connection is dropped. What may have been
+//!   committed is resolved by the id of the intake, by `held`, and by settling again.
+//! - The commit that stores an event also claims it, if this node has a free slot and nothing older
+//!   waits (`claims`).
+
+mod attempt_rows;
+mod batch;
+mod claim;
+mod claims;
+mod codes;
+mod connection;
+mod connector;
+mod enqueue;
+mod intake;
+mod listen;
+mod maintain;
+mod migrate;
+mod node;
+mod open;
+mod open_error;
+mod operator;
+mod pool;
+mod query_error;
+mod reads;
+mod session;
+mod settle;
+mod store;
+mod thumbnails;
+mod unmapped;
+mod url;
+
+pub use open_error::OpenError;
+pub(super) use store::Store;
+pub use url::{ConnectionUrl, UrlError};

@@ -1,0 +1,190 @@
+//! A few connections that take turns. Each kind of work has its own, so that no kind waits for
+//! another.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_postgres::Row;
+
+use super::connection::{Connection, Value};
+use super::connector::Connector;
+use super::query_error::QueryError;
+use crate::queue::StoreError;
+
+/// How long a verb waits for a free connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Connections for one kind of work.
+#[derive(Debug)]
+pub(super) struct Pool {
+    connector: Arc<Connector>,
+    free: Semaphore,
+    idle: Mutex<Vec<Idle>>,
+    /// The number of the first connection, see [`Checkout::writer`].
+    first: i16,
+}
+
+#[derive(Debug)]
+struct Idle {
+    /// `None` until it is connected.
+    connection: Option<Connection>,
+    generation: u64,
+    number: i16,
+}
+
+impl Pool {
+    /// A pool of `size` connections, which are made when they are needed. Their numbers begin with
+    /// `first`.
+    pub(super) fn new(connector: Arc<Connector>, size: u8, first: i16) -> Self {
+        let idle = |number| Idle {
+            connection: None,
+            generation: 0,
+            number: first + i16::from(number),
+        };
+        Self {
+            connector,
+            free: Semaphore::new(usize::from(size)),
+            idle: Mutex::new((0..size).map(idle).collect()),
+            first,
+        }
+    }
+
+    /// Takes a connection, and connects it if need be.
+    pub(super) async fn get(&self) -> Result<Checkout<'_>, StoreError> {
+        let permit = tokio::time::timeout(PATIENCE, self.free.acquire())
+            .await
+            .map_err(|_| StoreError::Busy)?
+            .map_err(|_| StoreError::Closed)?;
+        let mut idle = self.take();
+        let generation = self.connector.generation();
+        let usable = (idle.connection.take())
+            .filter(|connection| !connection.is_closed() && idle.generation == generation);
+        // Fills the slot again if this future is dropped while it connects.
+        let mut checkout = Checkout {
+            pool: self,
+            connection: usable,
+            generation,
+            number: idle.number,
+            _permit: permit,
+        };
+        if checkout.connection.is_none() {
+            checkout.connection = Some(self.connector.connect().await?);
+        }
+        Ok(checkout)
+    }
+
+    /// Runs one statement on any connection of the pool.
+    pub(super) async fn query(
+        &self,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, VerbError> {
+        Ok(self.get().await?.query(statement, values).await?)
+    }
+
+    /// Later verbs fail; connections are closed.
+    pub(super) fn close(&self) {
+        self.free.close();
+        self.idle().clear();
+    }
+
+    fn take(&self) -> Idle {
+        self.idle().pop().unwrap_or(Idle {
+            connection: None,
+            generation: 0,
+            number: self.first,
+        })
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use; returns to its pool when dropped.
+#[derive(Debug)]
+pub(super) struct Checkout<'a> {
+    pool: &'a Pool,
+    connection: Option<Connection>,
+    generation: u64,
+    number: i16,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Checkout<'_> {
+    /// The number of this connection within its node: the row of `counts` that it writes.
+    pub(super) const fn writer(&self) -> i16 {
+        self.number
+    }
+
+    /// Runs one statement. An outage drops all connections; a lost link or a late answer drops this
+    /// one.
+    pub(super) async fn query(
+        &mut self,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, QueryError> {
+        // Taken out while the statement runs: if this future is dropped, an answer is still to come,
+        // and the connection must not be used again.
+        let Some(connection) = self.connection.take() else {
+            return Err(QueryError::TimedOut);
+        };
+        let answer = connection.query(statement, values).await;
+        match &answer {
+            Err(error) if error.is_outage() => self.pool.connector.failed(error),
+            Err(QueryError::NotReplicated) => {}
+            _ => self.connection = Some(connection),
+        }
+        answer
+    }
+}
+
+impl Drop for Checkout<'_> {
+    fn drop(&mut self) {
+        let idle = Idle {
+            connection: self.connection.take(),
+            generation: self.generation,
+            number: self.number,
+        };
+        if !self.pool.free.is_closed() {
+            self.pool.idle().push(idle);
+        }
+    }
+}
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum VerbError {
+    /// There is no connection.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The statement failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+impl From<VerbError> for StoreError {
+    fn from(error: VerbError) -> Self {
+        match error {
+            VerbError::Store(error) => error,
+            VerbError::Query(error) => error.into(),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for VerbError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Query(error.into())
+    }
+}
+
+impl From<QueryError> for StoreError {
+    fn from(error: QueryError) -> Self {
+        if error.is_outage() {
+            Self::unavailable(error)
+        } else {
+            Self::failed("run a statement", error)
+        }
+    }
+}

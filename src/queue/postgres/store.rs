@@ -1,0 +1,261 @@
+//! The handle of an open store, and what its tasks share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::claims::Claims;
+use super::connector::Connector;
+use super::intake::Intake;
+use super::listen::Notifier;
+use super::pool::Pool;
+use crate::clock::{Clock, FenceHandle};
+use crate::domain::Timestamp;
+use crate::queue::held::HeldLeases;
+use crate::queue::rendering::Rendering;
+use crate::queue::vault::Vault;
+use crate::queue::{Health, Settings, StoreError};
+
+/// Connections for each kind of work. With the heartbeat and LISTEN, a node has at most eight.
+pub(super) const INTAKE: u8 = 2;
+const WORK: u8 = 2;
+const READ: u8 = 2;
+
+/// The handle of an open store. Its tasks end with it.
+#[derive(Debug)]
+pub(in crate::queue) struct Store {
+    pub(super) shared: Arc<Shared>,
+    pub(super) intake: Intake,
+    pub(in crate::queue) rendering: Rendering,
+    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) closed: CancellationToken,
+}
+
+/// What the handle and the tasks of a store share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) connector: Arc<Connector>,
+    /// Enqueues.
+    pub(super) intake: Pool,
+    /// Claims, settlements and other writes.
+    pub(super) work: Pool,
+    /// Records and lists.
+    pub(super) reads: Pool,
+    /// Known once the database has been reached.
+    pub(super) vault: OnceLock<Vault>,
+    /// The current life of this node; none before it is registered and after it has lapsed.
+    pub(super) life: ArcSwapOption<Life>,
+    /// The leases that this node holds, of all claimers.
+    pub(super) held: HeldLeases,
+    pub(super) claims: Arc<Claims>,
+    /// Tokens of claims whose answer was lost.
+    pub(super) lost: LostTokens,
+    /// How many deliveries are pending: the sum over all nodes a moment ago, and what this node has
+    /// stored since.
+    pub(super) pending: AtomicU64,
+    pub(super) notify: Notifier,
+    /// Why the node cannot work although the database answers, for example another node's name.
+    pub(super) trouble: Mutex<Option<String>>,
+    /// Notified when a thumbnail job is added here.
+    pub(super) thumbnails: Notify,
+}
+
+/// One life of this node, from its registration until its lease lapses or it stops.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// Its id in `nodes`.
+    pub(super) node: i64,
+    /// Ends the sends of this life when its lease does.
+    pub(super) fence: FenceHandle,
+    /// Whether it claims nothing and accepts no events.
+    pub(super) draining: AtomicBool,
+    next_token: AtomicI64,
+}
+
+impl Life {
+    /// Bits of a token that count the claims of one life: 36 years at 1,000 claims a second.
+    const COUNTER_BITS: u32 = 40;
+
+    pub(super) fn new(node: i64, fence: FenceHandle) -> Self {
+        Self {
+            node,
+            fence,
+            draining: AtomicBool::new(false),
+            next_token: AtomicI64::new((node << Self::COUNTER_BITS) + 1),
+        }
+    }
+
+    /// Fencing tokens that were never used before by any node: `number` of them, from the returned
+    /// one on.
+    pub(super) fn tokens(&self, number: i64) -> i64 {
+        self.next_token.fetch_add(number, Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(settings: &Settings, connector: Arc<Connector>, clock: &Clock) -> Self {
+        let pool = |size, first| Pool::new(Arc::clone(&connector), size, first);
+        let writers = i16::from(INTAKE);
+        Self {
+            settings: settings.clone(),
+            clock: clock.clone(),
+            intake: pool(INTAKE, 0),
+            work: pool(WORK, writers),
+            reads: pool(READ, writers + i16::from(WORK)),
+            vault: OnceLock::new(),
+            life: ArcSwapOption::empty(),
+            held: HeldLeases::default(),
+            claims: Arc::default(),
+            lost: LostTokens::default(),
+            pending: AtomicU64::new(0),
+            notify: Notifier::default(),
+            trouble: Mutex::default(),
+            thumbnails: Notify::new(),
+            connector,
+        }
+    }
+
+    /// The injected time of a test; `None` where the time is that of the database.
+    pub(super) fn given(&self, now: Timestamp) -> Option<i64> {
+        matches!(self.clock, Clock::Manual { .. }).then(|| now.as_millis())
+    }
+
+    /// The node whose counts a verb changes that does not need a life.
+    pub(super) fn node(&self) -> i64 {
+        self.life.load().as_ref().map_or(0, |life| life.node)
+    }
+
+    /// The current life, for a verb that needs it.
+    pub(super) fn life(&self) -> Result<Arc<Life>, StoreError> {
+        self.life
+            .load_full()
+            .ok_or_else(|| StoreError::unavailable(NotReady(self.why())))
+    }
+
+    pub(super) fn vault(&self) -> Result<&Vault, StoreError> {
+        self.vault
+            .get()
+            .ok_or_else(|| StoreError::unavailable(NotReady(self.why())))
+    }
+
+    /// Fails while events are refused: this node has no life, or is draining.
+    pub(super) fn accepting(&self) -> Result<(), StoreError> {
+        if self.life()?.draining.load(Ordering::Acquire) {
+            return Err(StoreError::unavailable(NotReady(
+                "this node is draining".to_owned(),
+            )));
+        }
+        if let Some(outage) = self.connector.outage() {
+            return Err(StoreError::unavailable(NotReady(outage)));
+        }
+        Ok(())
+    }
+
+    /// How many deliveries are pending, approximately.
+    pub(super) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// This node has stored more deliveries.
+    pub(super) fn accepted(&self, deliveries: u64) {
+        self.pending.fetch_add(deliveries, Ordering::Relaxed);
+    }
+
+    /// Why the store cannot work at the moment.
+    fn why(&self) -> String {
+        self.connector
+            .outage()
+            .or_else(|| lock(&self.trouble).clone())
+            .unwrap_or_else(|| "the node is registering at the database".to_owned())
+    }
+}
+
+/// The node has no life at the moment.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotReady(String);
+
+impl Store {
+    /// The leases of this node's claimers.
+    pub(in crate::queue) fn held(&self) -> HeldLeases {
+        self.shared.held.clone()
+    }
+
+    /// Fails once the store is closed.
+    pub(super) fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.is_cancelled() {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+
+    pub(in crate::queue) fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    pub(in crate::queue) fn health(&self) -> Health {
+        if self.closed.is_cancelled() {
+            return Health::Failing(StoreError::Closed.to_string());
+        }
+        match self.shared.life.load().as_deref() {
+            Some(life) if life.draining.load(Ordering::Acquire) => {
+                Health::Failing("this node is draining".to_owned())
+            }
+            Some(life) if !life.fence.fence().is_over() => match self.shared.connector.outage() {
+                None => Health::Ready,
+                Some(reason) => Health::Failing(reason),
+            },
+            _ => Health::Failing(self.shared.why()),
+        }
+    }
+
+    /// Completes when the store is closed.
+    pub(in crate::queue) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.closed.cancel();
+        for task in lock(&self.tasks).drain(..) {
+            task.abort();
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tokens of claims without an answer: what they may hold must be returned to the queue.
+#[derive(Debug, Default)]
+pub(super) struct LostTokens(Mutex<Vec<i64>>);
+
+impl LostTokens {
+    /// The most tokens that are kept. More than that is returned when its leases are over.
+    const MOST: usize = 100_000;
+
+    pub(super) fn add(&self, tokens: impl IntoIterator<Item = i64>) {
+        let mut lost = lock(&self.0);
+        let room = Self::MOST.saturating_sub(lost.len());
+        lost.extend(tokens.into_iter().take(room));
+    }
+
+    pub(super) fn all(&self) -> Vec<i64> {
+        lock(&self.0).clone()
+    }
+
+    /// These have been looked for.
+    pub(super) fn remove(&self, tokens: &[i64]) {
+        let mut lost = lock(&self.0);
+        let looked_for: std::collections::HashSet<_> = tokens.iter().collect();
+        lost.retain(|token| !looked_for.contains(token));
+    }
+}

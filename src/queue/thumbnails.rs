@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Lease, Queue, StoreError};
-use crate::domain::{Event, EventId, ThumbnailResult, Timestamp};
+use super::{Lease, PictureRecord, Queue, StoreError};
+use crate::domain::{
+    Event, EventId, MissingReason, Thumbnail, ThumbnailResult, ThumbnailState, Timestamp,
+};
 
 /// The right to make the thumbnails of an event, until `deadline`: its deliveries are due then, with
 /// thumbnails or without, so this lease is never renewed.
@@ -117,4 +119,34 @@ impl Queue {
         }
         on_store!(self, store => store.thumbnails(lease.event_key).await).map(Some)
     }
+}
+
+/// The images of an event, in their order. `known` are those with a row; the others wait for the
+/// event's job, or will have no thumbnail.
+pub(super) fn records(event: &Event, waits: bool, known: Vec<PictureRecord>) -> Vec<PictureRecord> {
+    let Event::Job(job) = event else {
+        return Vec::new();
+    };
+    let unknown = |index| {
+        let (state, reason) = match index {
+            Thumbnail::MAX_PER_EVENT.. => (ThumbnailState::None, Some(MissingReason::NotShown)),
+            _ if waits => (ThumbnailState::Waiting, None),
+            _ => (ThumbnailState::None, Some(MissingReason::NoTime)),
+        };
+        PictureRecord {
+            index,
+            state,
+            reason,
+            width: None,
+            height: None,
+            bytes: None,
+        }
+    };
+    let mut records: Vec<PictureRecord> = (0..job.images.len()).map(unknown).collect();
+    for record in known {
+        if let Some(place) = records.get_mut(record.index) {
+            *place = record;
+        }
+    }
+    records
 }

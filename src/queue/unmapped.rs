@@ -21,6 +21,19 @@ impl UnmappedPayload {
     pub const MAX_PAYLOAD: usize = 16 * 1_024;
     /// The most payloads of one hook; the oldest are removed first.
     pub const MAX_KEPT: u32 = 100;
+    /// The most characters of a reason.
+    const MAX_WHY: usize = 2_000;
+
+    /// The part of the payload that is kept.
+    pub(super) fn kept_payload(&self) -> &str {
+        let end = self.payload.floor_char_boundary(Self::MAX_PAYLOAD);
+        self.payload.get(..end).unwrap_or_default()
+    }
+
+    /// The part of the reason that is kept.
+    pub(super) fn kept_why(&self) -> String {
+        self.why.chars().take(Self::MAX_WHY).collect()
+    }
 }
 
 /// A payload on record.

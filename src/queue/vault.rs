@@ -139,6 +139,21 @@ pub(super) fn open<'a>(vault: &Vault, id: &str, stored: &'a [u8]) -> Opened<'a> 
     }
 }
 
+/// The event of a stored payload, with masked codes and secret links; `None` if it was removed or
+/// cannot be decrypted.
+pub(super) fn shown(
+    vault: &Vault,
+    id: &str,
+    stored: &[u8],
+) -> Result<Option<Event>, serde_json::Error> {
+    let read = |json: &[u8]| serde_json::from_slice::<Event>(json).map(|event| event.masked());
+    match open(vault, id, stored) {
+        Opened::Whole(json) => read(&json).map(Some),
+        Opened::Masked(json) => read(json).map(Some),
+        Opened::Gone | Opened::Damaged => Ok(None),
+    }
+}
+
 /// Whether a stored payload was removed, or its code or secret link was masked.
 pub(super) fn is_redacted(stored: &[u8]) -> bool {
     matches!(stored.first(), None | Some(&MASKED))

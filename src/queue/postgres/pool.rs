@@ -138,6 +138,26 @@ impl Checkout<'_> {
         }
         answer
     }
+
+    /// The same for a statement that only reads and may take long: if it takes longer than `limit`,
+    /// the connection is dropped, and the database is not to blame.
+    pub(super) async fn query_long(
+        &mut self,
+        limit: Duration,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, QueryError> {
+        let Some(connection) = self.connection.take() else {
+            return Err(QueryError::TimedOut);
+        };
+        let answer = connection.query_within(limit, statement, values).await;
+        match &answer {
+            Err(QueryError::TimedOut) => {}
+            Err(error) if error.is_outage() => self.pool.connector.failed(error),
+            _ => self.connection = Some(connection),
+        }
+        answer
+    }
 }
 
 impl Drop for Checkout<'_> {

@@ -6,8 +6,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::row::{DELIVERY, attempts, counts, delivery, lane_code, state, time};
 use super::thumbnails;
-use crate::domain::{DeliveryId, Event, EventId, Lane, Timestamp};
-use crate::queue::vault::{self, Opened, Vault};
+use crate::domain::{DeliveryId, EventId, Lane, Timestamp};
+use crate::queue::vault::{self, Vault};
 use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, StoreError};
 
 /// Why a read failed.
@@ -63,16 +63,7 @@ pub(super) fn find(
     let Some((seq, payload, source, received_at, pictures)) = event else {
         return Ok(None);
     };
-    let read = |json: &[u8]| {
-        serde_json::from_slice::<Event>(json)
-            .map(|event| Some(event.masked()))
-            .map_err(ReadError::Unreadable)
-    };
-    let event = match vault::open(vault, id.as_str(), &payload) {
-        Opened::Whole(json) => read(&json)?,
-        Opened::Masked(json) => read(json)?,
-        Opened::Gone | Opened::Damaged => None,
-    };
+    let event = vault::shown(vault, id.as_str(), &payload).map_err(ReadError::Unreadable)?;
     let mut statement =
         tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
     let found = statement

@@ -10,7 +10,7 @@ use super::tx::WriteTx;
 use crate::domain::{
     Event, EventId, MissingReason, Thumbnail, ThumbnailResult, ThumbnailState, Timestamp,
 };
-use crate::queue::{PictureRecord, ThumbnailJob};
+use crate::queue::{PictureRecord, ThumbnailJob, thumbnails};
 
 const WAIT: &str = "INSERT INTO thumbnail_jobs (event_seq, deadline) VALUES (?1, ?2)";
 const FREE: &str = "SELECT c.event_seq, e.id, c.deadline, c.token + 1, e.payload FROM thumbnail_jobs c JOIN events e ON e.seq = c.event_seq \
@@ -160,64 +160,38 @@ pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<
     rows.collect()
 }
 
-/// The same for the event record: without pixels, and with images that have no thumbnail.
+/// The same for the event record, without the pixels.
 pub(super) fn records(
     conn: &Connection,
     event_seq: i64,
     event: &Event,
 ) -> rusqlite::Result<Vec<PictureRecord>> {
-    let Event::Job(job) = event else {
-        return Ok(Vec::new());
-    };
     let waits = conn
         .prepare_cached("SELECT 1 FROM thumbnail_jobs WHERE event_seq = ?1")?
         .query_row([event_seq], |_| Ok(()))
         .optional()?
         .is_some();
-    let unknown = |index| {
-        let (state, reason) = match index {
-            Thumbnail::MAX_PER_EVENT.. => (ThumbnailState::None, Some(MissingReason::NotShown)),
-            _ if waits => (ThumbnailState::Waiting, None),
-            _ => (ThumbnailState::None, Some(MissingReason::NoTime)),
-        };
-        PictureRecord {
-            index,
-            state,
-            reason,
-            width: None,
-            height: None,
-            bytes: None,
-        }
-    };
-    let mut records: Vec<PictureRecord> = (0..job.images.len()).map(unknown).collect();
-    let mut statement = conn.prepare_cached(RECORDS)?;
-    let mut rows = statement.query([event_seq])?;
-    while let Some(row) = rows.next()? {
-        let index = place(row)?;
-        let bytes = row.get::<_, Option<u32>>(4)?.map(u64::from);
-        let state = if bytes.is_some() {
-            ThumbnailState::Kept
-        } else {
-            ThumbnailState::None
-        };
-        let reason = row
-            .get::<_, Option<String>>(1)?
-            .as_deref()
-            .and_then(MissingReason::from_name);
-        let known = PictureRecord {
-            index,
-            state,
-            reason,
-            width: row.get(2)?,
-            height: row.get(3)?,
-            bytes,
-        };
-        records
-            .iter_mut()
-            .filter(|record| record.index == index)
-            .for_each(|record| *record = known.clone());
-    }
-    Ok(records)
+    let known = conn
+        .prepare_cached(RECORDS)?
+        .query_map([event_seq], record)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(thumbnails::records(event, waits, known))
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<PictureRecord> {
+    let bytes = row.get::<_, Option<u32>>(4)?.map(u64::from);
+    let reason: Option<String> = row.get(1)?;
+    Ok(PictureRecord {
+        index: place(row)?,
+        state: match bytes {
+            Some(_) => ThumbnailState::Kept,
+            None => ThumbnailState::None,
+        },
+        reason: reason.as_deref().and_then(MissingReason::from_name),
+        width: row.get(2)?,
+        height: row.get(3)?,
+        bytes,
+    })
 }
 
 /// The first column.

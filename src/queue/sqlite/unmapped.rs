@@ -8,9 +8,6 @@ use super::tx::WriteTx;
 use crate::domain::Timestamp;
 use crate::queue::{UnmappedPayload, UnmappedRecord};
 
-/// The most characters of a reason.
-const MAX_WHY: usize = 2_000;
-
 const KEEP: &str = "INSERT INTO unmapped_payloads (hook, digest, first_at, last_at, times, why, payload) VALUES (?1, ?2, ?3, ?3, 1, ?4, ?5) \
      ON CONFLICT (hook, digest) DO UPDATE SET last_at = excluded.last_at, times = times + 1, why = excluded.why";
 const BOUND: &str = "DELETE FROM unmapped_payloads WHERE hook = ?1 AND seq NOT IN \
@@ -26,21 +23,13 @@ pub(super) fn keep(
     failure: &UnmappedPayload,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let payload = failure
-        .payload
-        .get(
-            ..failure
-                .payload
-                .floor_char_boundary(UnmappedPayload::MAX_PAYLOAD),
-        )
-        .unwrap_or_default();
-    let why: String = failure.why.chars().take(MAX_WHY).collect();
+    let payload = failure.kept_payload();
     let content = digest(&SHA256, payload.as_bytes());
     tx.conn.prepare_cached(KEEP)?.execute(params![
         failure.hook,
         content.as_ref(),
         now.as_millis(),
-        why,
+        failure.kept_why(),
         payload
     ])?;
     tx.conn

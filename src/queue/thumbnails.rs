@@ -16,9 +16,9 @@ pub struct ThumbnailJob {
     pub event_id: EventId,
     /// The end of the lease.
     pub deadline: Timestamp,
-    /// The position of the event in the order of acceptance.
+    /// The position in the order of acceptance.
     pub event_seq: i64,
-    /// The fencing token: higher for each claim of the job.
+    /// The fencing token, another one for each claim of the job.
     pub(super) token: i64,
     pub(super) payload: Arc<[u8]>,
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::codes::{int, uuid_millis};
+use super::codes::{int, text, uuid_millis};
 use super::connection::Value;
 use crate::domain::{Attempt, AttemptResult};
 
@@ -81,9 +81,4 @@ impl AttemptRows {
             (&self.advice, Type::TEXT_ARRAY),
         ]
     }
-}
-
-/// Text without U+0000, which PostgreSQL cannot store.
-fn text(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }

@@ -55,6 +55,11 @@ pub(super) fn parse<T>(
     Ok(row.try_get::<_, Option<&str>>(column)?.and_then(read))
 }
 
+/// Text without U+0000, which PostgreSQL cannot store.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// Converts an integer to the type of the database.
 pub(super) fn int(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)

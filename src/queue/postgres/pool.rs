@@ -14,6 +14,8 @@ use crate::queue::StoreError;
 
 /// How long a verb waits for a free connection.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a statement is tried that may be repeated.
+const TRIES: usize = 3;
 
 /// Connections for one kind of work.
 #[derive(Debug)]
@@ -81,6 +83,26 @@ impl Pool {
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, VerbError> {
         Ok(self.get().await?.query(statement, values).await?)
+    }
+
+    /// The same for a statement that writes and may be repeated: it is, after a conflict with another
+    /// node or if its result is unknown.
+    pub(super) async fn write(
+        &self,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, VerbError> {
+        let mut tries = 1;
+        loop {
+            match self.query(statement, values).await {
+                Err(VerbError::Query(error))
+                    if tries < TRIES && (error.is_conflict() || error.may_be_committed()) =>
+                {
+                    tries += 1;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Later verbs fail; connections are closed.

@@ -116,7 +116,7 @@ impl Store {
         Ok(ages(&self.read(OLDEST, &values).await?)?)
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         statement: &str,
         values: &[super::connection::Value<'_>],

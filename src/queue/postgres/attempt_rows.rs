@@ -1,5 +1,7 @@
 //! Attempts as columns, for statements that insert many.
 
+use std::borrow::Cow;
+
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -9,28 +11,29 @@ use crate::domain::{Attempt, AttemptResult};
 
 /// The columns of `attempts`, one entry an attempt.
 #[derive(Default)]
-pub(super) struct AttemptRows {
+pub(super) struct AttemptRows<'a> {
     at: Vec<i64>,
     deliveries: Vec<Uuid>,
     tokens: Vec<i64>,
     places: Vec<i16>,
     numbers: Vec<i32>,
-    servers: Vec<String>,
+    servers: Vec<Cow<'a, str>>,
     started_at: Vec<i64>,
     took_ms: Vec<i64>,
     results: Vec<&'static str>,
     stages: Vec<Option<&'static str>>,
     codes: Vec<Option<i32>>,
-    enhanced: Vec<Option<String>>,
-    replies: Vec<Option<String>>,
-    details: Vec<Option<String>>,
-    causes: Vec<Option<String>>,
-    advice: Vec<Option<String>>,
+    enhanced: Vec<Option<Cow<'a, str>>>,
+    replies: Vec<Option<Cow<'a, str>>>,
+    details: Vec<Option<Cow<'a, str>>>,
+    causes: Vec<Option<Cow<'a, str>>>,
+    advice: Vec<Option<Cow<'a, str>>>,
 }
 
-impl AttemptRows {
-    /// Adds the attempt that stands at `place` in the settlement of the claim `token`.
-    pub(super) fn add(&mut self, delivery: Uuid, token: i64, place: i16, attempt: &Attempt) {
+impl<'a> AttemptRows<'a> {
+    /// Adds the attempt that stands at `place` in the settlement of the claim `token`, from 1. Place 0
+    /// is for what the end of a node leaves behind.
+    pub(super) fn add(&mut self, delivery: Uuid, token: i64, place: i16, attempt: &'a Attempt) {
         let (result, failure, reply) = match &attempt.result {
             AttemptResult::Sent(receipt) => ("sent", None, Some(&receipt.reply)),
             AttemptResult::Failed(failure) => {

@@ -310,7 +310,9 @@ impl Batch {
         let Some(due_in) = waiting.map(|(((_, _), due_in), _)| *due_in).min() else {
             return;
         };
-        shared.claims.added(self.now.shifted(due_in), self.now);
+        for lane in Lane::ALL {
+            shared.claims.added(*lane, self.now.shifted(due_in));
+        }
         if due_in <= 0 {
             shared.notify.wake();
         }

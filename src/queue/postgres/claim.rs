@@ -1,272 +1,205 @@
-//! Hands out leases.
+//! Claims deliveries that are due, by one statement.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
+use tokio_util::sync::CancellationToken;
 
-use super::claims::Lanes;
-use super::codes::{self, int, parse, time, token_code};
-use super::pool::VerbError;
-use super::settle::{self, Unreadable};
-use super::store::{Life, Shared};
-use crate::domain::{DeadReason, DeliveryId, EventId, Lane, MailKind, Recipient, Timestamp};
-use crate::queue::lease::{EventKey, StoredEvent};
-use crate::queue::vault::{self, Opened, Vault};
+use super::claimed::Claimed;
+use super::claims::{Lanes, LowerBounds, Taken};
+use super::settle;
+use super::settle_rows::Ended;
+use super::store::{Shared, Store};
+use super::sweep;
+use crate::domain::{DeadReason, DeliveryId, Lane, Outcome, Timestamp};
+use crate::queue::claimer::ClaimRequest;
+use crate::queue::held::Renewal;
+use crate::queue::transition;
 use crate::queue::{ClaimLimit, Lease, StoreError};
 
-/// Takes due rows of both lanes: urgent ones up to $3, then normal ones until there are $4 of both.
-/// MATERIALIZED, since the LIMIT must not be run again by a join. Rows that another node is claiming
-/// are skipped, so the order is by due time as far as rows are free. A row that was locked after it
-/// had changed is checked again by PostgreSQL.
-const CLAIM: &str = "WITH t AS MATERIALIZED (SELECT coalesce($1::bigint, jobbell.now_ms()) AS now), \
-     me AS MATERIALIZED (SELECT 1 FROM jobbell.nodes WHERE node = $2 AND alive_until > jobbell.now_ms() AND NOT draining), \
-     u AS MATERIALIZED (SELECT delivery FROM jobbell.due WHERE lane = 0 AND due_at <= (SELECT now FROM t) AND EXISTS (SELECT FROM me) \
-        ORDER BY due_at, delivery LIMIT $3 FOR UPDATE SKIP LOCKED), \
-     n AS MATERIALIZED (SELECT delivery FROM jobbell.due WHERE lane = 1 AND due_at <= (SELECT now FROM t) AND EXISTS (SELECT FROM me) \
-        ORDER BY due_at, delivery LIMIT greatest($4 - (SELECT count(*) FROM u), 0) FOR UPDATE SKIP LOCKED), \
-     x AS (DELETE FROM jobbell.due WHERE delivery = ANY (ARRAY(SELECT delivery FROM u UNION ALL SELECT delivery FROM n)) RETURNING *), \
-     h AS (INSERT INTO jobbell.held (delivery, at, token, node, lane, attempts, until, preferred_server) \
-        SELECT delivery, at, $5 + row_number() OVER (ORDER BY lane, due_at, delivery) - 1, $2, lane, attempts + 1, (SELECT now FROM t) + $6, preferred_server \
-        FROM x RETURNING *), \
-     c AS (INSERT INTO jobbell.counts AS c (node, writer, queued, sending) SELECT $2, $7, -count(*), count(*) FROM h HAVING count(*) > 0 \
-        ON CONFLICT (node, writer) DO UPDATE SET queued = c.queued + excluded.queued, sending = c.sending + excluded.sending), \
-     f AS (SELECT h.token, h.lane, h.attempts, h.preferred_server, d.id, d.at, d.event, d.event_at, d.kind, d.recipient, d.message_id, d.created_at, \
-        d.expires_at, e.id AS event_id, e.payload, e.thumbnails \
-        FROM h JOIN jobbell.deliveries d ON d.at = h.at AND d.id = h.delivery LEFT JOIN jobbell.events e ON e.at = d.event_at AND e.event = d.event), \
-     j AS (DELETE FROM jobbell.thumbnail_jobs WHERE event = ANY (ARRAY(SELECT event FROM f WHERE thumbnails))) \
-     SELECT f.*, EXISTS (SELECT FROM me) AS is_alive, \
-        least((SELECT due_at FROM jobbell.due WHERE lane = 0 AND due_at > (SELECT now FROM t) ORDER BY due_at LIMIT 1), \
-              (SELECT due_at FROM jobbell.due WHERE lane = 1 AND due_at > (SELECT now FROM t) ORDER BY due_at LIMIT 1)) - (SELECT now FROM t) AS next_due_in \
-     FROM (SELECT) one LEFT JOIN f ON true ORDER BY f.token";
+/// The most deliveries of each kind that one statement claims.
+const MOST: usize = 1_000;
 
-/// The result of a claim.
-pub(super) struct Claimed {
-    pub(super) leases: Vec<Lease>,
-    /// Whether a lane has no further row that is due.
-    pub(super) is_empty: Lanes,
-    /// When the next row becomes due.
-    pub(super) next_due: Option<Timestamp>,
+/// Takes from both lanes what [`ClaimLimit`] allows.
+const CLAIM: &str = include_str!("sql/claim.sql");
+
+impl Store {
+    pub(in crate::queue) async fn claim(
+        &self,
+        limit: ClaimLimit,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Lease>, StoreError> {
+        sweep::run(&self.shared, now).await?;
+        let lows = LowerBounds::default().get(now);
+        let claimed = run(&self.shared, bounded(limit), lease, now, lows).await?;
+        leases(&self.shared, claimed, now).await
+    }
+
+    /// Sets the pending claim. Returns after it was tried, so that a later event is not claimed
+    /// before it.
+    pub(in crate::queue) async fn set_claim(
+        &self,
+        request: ClaimRequest,
+    ) -> Result<(), StoreError> {
+        self.check_open()?;
+        self.shared.claims.replace(request);
+        tokio::select! {
+            () = self.closed.cancelled() => Err(StoreError::Closed),
+            () = self.shared.claims.tried() => Ok(()),
+        }
+    }
+
+    /// Extends leases in memory: the lease is the node's.
+    #[expect(clippy::unused_async, reason = "the same signature as with SQLite")]
+    pub(in crate::queue) async fn renew(&self, renewal: Renewal) -> Result<(), StoreError> {
+        self.check_open()?;
+        renewal.committed();
+        self.shared.claims.wake();
+        Ok(())
+    }
+
+    /// Removes the pending claim. After this, it is given no more leases.
+    pub(in crate::queue) async fn stop_claim(&self) -> Result<(), StoreError> {
+        self.shared.claims.remove();
+        tokio::select! {
+            () = self.closed.cancelled() => Err(StoreError::Closed),
+            () = self.shared.claims.idle() => Ok(()),
+        }
+    }
 }
 
-/// Claims due deliveries. `is_held`: for a claimer, which holds its leases until they are dropped.
-pub(super) async fn run(
+/// Runs the statements of the pending claim, and the sweeps, until the store is closed.
+pub(super) async fn keep(shared: Arc<Shared>, closed: CancellationToken) {
+    let mut bounds = LowerBounds::default();
+    let mut sweeps = sweep::Schedule::default();
+    loop {
+        tokio::select! {
+            () = closed.cancelled() => return,
+            () = shared.claims.work() => {}
+            () = sweeps.wait() => {}
+        }
+        if sweeps.run(&shared).await {
+            bounds = LowerBounds::default();
+        }
+        while let Some(taken) = shared.claims.take() {
+            let answer = claim(&shared, &taken, &mut bounds).await;
+            taken.answer(answer);
+        }
+    }
+}
+
+/// Claims for the request.
+async fn claim(
+    shared: &Shared,
+    taken: &Taken,
+    bounds: &mut LowerBounds,
+) -> Result<Vec<Lease>, StoreError> {
+    if shared.life()?.draining.load(Ordering::Acquire) {
+        for lane in Lane::ALL {
+            shared.claims.emptied(*lane, None);
+        }
+        return Ok(Vec::new());
+    }
+    let (limit, now) = (bounded(taken.limit()), shared.clock.now());
+    let claimed = run(shared, limit, taken.lease(), now, bounds.get(now)).await?;
+    let asked = Lanes {
+        urgent: limit.urgent + limit.normal,
+        normal: (limit.normal).saturating_sub(claimed.number_of(Lane::Urgent)),
+    };
+    for lane in Lane::ALL {
+        let (asked, found) = (*asked.of(*lane), claimed.number_of(*lane));
+        if asked == 0 {
+            continue;
+        }
+        if found < asked {
+            let next_due = claimed.next_due.of(*lane);
+            let next_due = next_due.map(|due| shared.local(due, claimed.now));
+            shared.claims.emptied(*lane, next_due);
+        } else {
+            shared.claims.left(*lane);
+        }
+        let oldest = claimed.oldest(*lane).unwrap_or(claimed.now);
+        bounds.claimed(*lane, oldest.as_millis(), claimed.now.as_millis());
+    }
+    leases(shared, claimed, now).await
+}
+
+/// Keeps statements and blocks of tokens within a reasonable size.
+fn bounded(limit: ClaimLimit) -> ClaimLimit {
+    ClaimLimit {
+        urgent: limit.urgent.min(MOST),
+        normal: limit.normal.min(MOST),
+    }
+}
+
+/// Runs the statement.
+async fn run(
     shared: &Shared,
     limit: ClaimLimit,
     lease: Duration,
     now: Timestamp,
-    is_held: bool,
+    lows: Lanes<i64>,
 ) -> Result<Claimed, StoreError> {
     let life = shared.life()?;
-    let urgent = int(limit.urgent.saturating_add(limit.normal));
-    let normal = int(limit.normal);
-    let first = life.tokens(urgent);
-    let mut connection = shared.work.get().await?;
-    let (given, span, writer) = (
-        shared.given(now),
-        int(lease.as_millis()),
-        connection.writer(),
-    );
-    let answer = connection
-        .query(
-            CLAIM,
-            &[
-                (&given, Type::INT8),
-                (&life.node, Type::INT8),
-                (&urgent, Type::INT8),
-                (&normal, Type::INT8),
-                (&first, Type::INT8),
-                (&span, Type::INT8),
-                (&writer, Type::INT2),
-            ],
-        )
-        .await;
-    drop(connection);
-    let rows = match answer {
-        Ok(rows) => rows,
-        Err(error) => {
-            if error.may_be_committed() {
-                shared.lost.add(first..first.saturating_add(urgent));
-            }
-            return Err(error.into());
-        }
-    };
-    let claim = Claim {
-        shared,
-        life: &life,
-        until: now.after(lease),
-        is_held,
-    };
-    Ok(claim.finish(&rows, limit, now).await?)
-}
-
-struct Claim<'a> {
-    shared: &'a Shared,
-    life: &'a Arc<Life>,
-    until: Timestamp,
-    is_held: bool,
-}
-
-impl Claim<'_> {
-    async fn finish(
-        &self,
-        rows: &[Row],
-        limit: ClaimLimit,
-        now: Timestamp,
-    ) -> Result<Claimed, VerbError> {
-        let (mut leases, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
-        let (mut urgent, mut normal) = (0, 0);
-        let mut last = None;
-        for row in rows {
-            let Some(token) = row.try_get::<_, Option<i64>>("token")? else {
-                continue;
-            };
-            match row.try_get::<_, i16>("lane")? {
-                0 => urgent += 1,
-                _ => normal += 1,
-            }
-            match self.lease(row, token, &mut last)? {
-                Some(lease) => leases.push(lease),
-                None => unreadable.push(Unreadable {
-                    delivery: row.try_get("id")?,
-                    token,
-                    attempts: row.try_get("attempts")?,
-                }),
-            }
-        }
-        // Otherwise it would be the first due row again and block the lane.
-        if !unreadable.is_empty() {
-            settle::bury(self.shared, &unreadable, DeadReason::Unrenderable, now).await?;
-        }
-        let (next_due_in, is_alive): (Option<i64>, bool) = match rows.first() {
-            Some(row) => (row.try_get("next_due_in")?, row.try_get("is_alive")?),
-            None => (None, false),
-        };
-        let all = limit.urgent.saturating_add(limit.normal);
-        Ok(Claimed {
-            leases,
-            is_empty: Lanes {
-                urgent: is_alive && urgent < all,
-                normal: is_alive && urgent + normal < limit.normal,
-            },
-            next_due: next_due_in.map(|millis| now.shifted(millis)),
-        })
-    }
-
-    /// The lease of a row; `None` if this version cannot read it.
-    fn lease(
-        &self,
-        row: &Row,
-        token: i64,
-        last: &mut Option<(Uuid, Arc<StoredEvent>)>,
-    ) -> Result<Option<Lease>, VerbError> {
-        let event: Uuid = row.try_get("event")?;
-        let Some(event_id) = parse(row, "event_id", |text| EventId::parse(text).ok())? else {
-            return Ok(None);
-        };
-        let stored = match last {
-            Some((key, stored)) if *key == event => Arc::clone(stored),
-            _ => match stored(self.shared.vault()?, &event_id, row.try_get("payload")?) {
-                Some(stored) => Arc::clone(&last.insert((event, stored)).1),
-                None => return Ok(None),
-            },
-        };
-        let (recipient, kind, lane) = (
-            parse(row, "recipient", |text| Recipient::parse(text).ok())?,
-            parse(row, "kind", MailKind::from_name)?,
-            codes::lane(row.try_get("lane")?),
-        );
-        let (Some(recipient), Some(kind), Some(lane)) = (recipient, kind, lane) else {
-            return Ok(None);
-        };
-        let preferred_server: Option<&str> = row.try_get("preferred_server")?;
-        let key = (0, token_code(token));
-        let holding = self.is_held.then(|| self.shared.held.hold(key, self.until));
-        Ok(Some(Lease {
-            id: DeliveryId(row.try_get("id")?),
-            event_id,
-            message_id: row.try_get("message_id")?,
-            recipient,
-            kind,
-            lane,
-            attempt: codes::unsigned(row, "attempts")?,
-            token: token_code(token),
-            until: self.until,
-            created_at: time(row, "created_at")?,
-            expires_at: time(row, "expires_at")?,
-            preferred_server: preferred_server.map(Into::into),
-            stored,
-            event_key: EventKey::Id(event),
-            has_thumbnails: row.try_get("thumbnails")?,
-            row_seq: 0,
-            fence: self.life.fence.fence(),
-            holding,
-        }))
-    }
-}
-
-/// Decrypts a payload; `None` if it was removed, masked or damaged.
-fn stored(vault: &Vault, id: &EventId, payload: Option<&[u8]>) -> Option<Arc<StoredEvent>> {
-    match vault::open(vault, id.as_str(), payload?) {
-        Opened::Whole(json) => Some(Arc::new(StoredEvent::new(json.as_ref()))),
-        Opened::Masked(_) | Opened::Gone | Opened::Damaged => None,
-    }
-}
-
-/// The rows of this node whose lease is over, or whose tokens are among those of a claim without an
-/// answer.
-const OWN: &str = "SELECT token FROM jobbell.held WHERE node = $2 AND (until <= coalesce($1::bigint, jobbell.now_ms()) OR token = ANY ($3))";
-/// Returns rows to the queue. The attempt counts, since its task may have died of the mail, unless the
-/// claim never had an answer.
-const RETURN: &str = "WITH t AS MATERIALIZED (SELECT coalesce($1::bigint, jobbell.now_ms()) AS now), \
-     x AS (DELETE FROM jobbell.held WHERE node = $2 AND token = ANY ($3) RETURNING *), \
-     q AS (INSERT INTO jobbell.due (delivery, at, lane, due_at, attempts, token, preferred_server) \
-        SELECT delivery, at, lane, least(until, (SELECT now FROM t)), attempts - CASE WHEN token = ANY ($4) THEN 1 ELSE 0 END, token, preferred_server FROM x) \
-     INSERT INTO jobbell.counts AS c (node, writer, queued, sending) SELECT $2, $5, count(*), -count(*) FROM x HAVING count(*) > 0 \
-        ON CONFLICT (node, writer) DO UPDATE SET queued = c.queued + excluded.queued, sending = c.sending + excluded.sending RETURNING 1";
-
-/// Returns to the queue what this node holds in the database without knowing it: leases that were
-/// dropped without a settlement, and claims whose answer was lost.
-pub(super) async fn sweep(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
-    let life = shared.life()?;
-    let lost = shared.lost.all();
+    let number = |slots| i64::try_from(slots).unwrap_or(i64::MAX);
+    let (all, normal) = (number(limit.urgent + limit.normal), number(limit.normal));
+    let first_token = life.tokens(all);
     let given = shared.given(now);
+    let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
     let mut connection = shared.work.get().await?;
-    let rows = connection
-        .query(
-            OWN,
-            &[
-                (&given, Type::INT8),
-                (&life.node, Type::INT8),
-                (&lost, Type::INT8_ARRAY),
-            ],
-        )
-        .await?;
-    let mut unknown = Vec::new();
-    for row in &rows {
-        let token: i64 = row.try_get(0).map_err(VerbError::from)?;
-        if !shared.held.contains((0, token_code(token))) {
-            unknown.push(token);
-        }
+    let writer = connection.writer();
+    let values: [super::connection::Value<'_>; 9] = [
+        (&given, Type::INT8),
+        (&life.node, Type::INT8),
+        (&all, Type::INT8),
+        (&normal, Type::INT8),
+        (&first_token, Type::INT8),
+        (&lease_ms, Type::INT8),
+        (&lows.urgent, Type::INT8),
+        (&lows.normal, Type::INT8),
+        (&writer, Type::INT2),
+    ];
+    let answer = connection.query_again(CLAIM, &values).await;
+    if let Err(error) = &answer
+        && error.may_be_committed()
+    {
+        shared
+            .lost
+            .add(first_token..first_token.saturating_add(all));
+        shared.claims.wake();
     }
-    if !unknown.is_empty() {
-        let writer = connection.writer();
-        connection
-            .query(
-                RETURN,
-                &[
-                    (&given, Type::INT8),
-                    (&life.node, Type::INT8),
-                    (&unknown, Type::INT8_ARRAY),
-                    (&lost, Type::INT8_ARRAY),
-                    (&writer, Type::INT2),
-                ],
-            )
-            .await?;
-        shared.claims.woken();
+    Ok(Claimed::read(answer?, lease, life.fence.fence())?)
+}
+
+/// The leases of a claim. Rows that cannot be read are dead: otherwise they would stay the first
+/// due rows and block the lane.
+async fn leases(
+    shared: &Shared,
+    claimed: Claimed,
+    now: Timestamp,
+) -> Result<Vec<Lease>, StoreError> {
+    let (leases, unreadable) = claimed.leases(shared.vault()?);
+    let outcome = Outcome::Dead(DeadReason::Unrenderable);
+    let ended: Vec<_> = (unreadable.iter())
+        .map(|row| Ended {
+            id: DeliveryId(row.id),
+            token: row.token,
+            change: transition::settle(row.before(), &outcome, now),
+            attempts: &[],
+            masked: None,
+        })
+        .collect();
+    // If it fails, their leases end, and the next claim finds them.
+    if !ended.is_empty()
+        && let Err(error) = settle::end(shared, &ended, now).await
+    {
+        tracing::warn!(
+            "could not end {} mails that this version cannot read: {error}",
+            ended.len()
+        );
     }
-    shared.lost.remove(&lost);
-    Ok(())
+    Ok(leases)
 }

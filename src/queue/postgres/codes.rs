@@ -1,5 +1,7 @@
 //! Numbers of states and lanes in the database, and conversion of columns.
 
+use std::borrow::Cow;
+
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -56,8 +58,12 @@ pub(super) fn parse<T>(
 }
 
 /// Text without U+0000, which PostgreSQL cannot store.
-pub(super) fn text(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+pub(super) fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }
 
 /// Converts an integer to the type of the database.

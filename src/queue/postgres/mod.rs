@@ -19,6 +19,7 @@
 mod attempt_rows;
 mod batch;
 mod claim;
+mod claimed;
 mod claims;
 mod codes;
 mod connection;
@@ -39,7 +40,9 @@ mod reads;
 mod rows;
 mod session;
 mod settle;
+mod settle_rows;
 mod store;
+mod sweep;
 mod thumbnails;
 mod unmapped;
 mod url;

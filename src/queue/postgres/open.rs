@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
-use super::claims;
+use super::claim;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::intake::{self, Intake};
@@ -45,7 +45,7 @@ impl Store {
             shared,
         };
         store.spawn(node::keep(Arc::clone(&store.shared), closed.clone()));
-        store.spawn(claims::run(Arc::clone(&store.shared), closed.clone()));
+        store.spawn(claim::keep(Arc::clone(&store.shared), closed.clone()));
         for _ in 0..INTAKE {
             let shared = Arc::clone(&store.shared);
             store.spawn(intake::run(shared, Arc::clone(&inbox), closed.clone()));
@@ -58,6 +58,7 @@ impl Store {
     }
 
     pub(in crate::queue) async fn ping(&self) {
+        self.shared.claims.tried().await;
         drop(self.shared.work.query("SELECT 1", &[]).await);
     }
 

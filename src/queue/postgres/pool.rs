@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a statement is tried that may be repeated.
 const TRIES: usize = 3;
 
+/// How often a statement is tried that conflicts with others.
+const CONFLICTS: u32 = 4;
+
 /// Connections for one kind of work.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -179,6 +182,23 @@ impl Checkout<'_> {
             _ => self.connection = Some(connection),
         }
         answer
+    }
+}
+
+impl Checkout<'_> {
+    /// The same, and at once again if it conflicts with a statement of another node.
+    pub(super) async fn query_again(
+        &mut self,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, QueryError> {
+        for _ in 1..CONFLICTS {
+            match self.query(statement, values).await {
+                Err(error) if error.is_conflict() => {}
+                answer => return answer,
+            }
+        }
+        self.query(statement, values).await
     }
 }
 

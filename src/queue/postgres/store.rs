@@ -53,7 +53,7 @@ pub(super) struct Shared {
     pub(super) life: ArcSwapOption<Life>,
     /// The leases that this node holds, of all claimers.
     pub(super) held: HeldLeases,
-    pub(super) claims: Arc<Claims>,
+    pub(super) claims: Claims,
     /// Tokens of claims whose answer was lost.
     pub(super) lost: LostTokens,
     /// How many deliveries are pending: the sum over all nodes a moment ago, and what this node has
@@ -111,7 +111,7 @@ impl Shared {
             vault: OnceLock::new(),
             life: ArcSwapOption::empty(),
             held: HeldLeases::default(),
-            claims: Arc::default(),
+            claims: Claims::new(clock),
             lost: LostTokens::default(),
             pending: AtomicU64::new(0),
             notify: Notifier::default(),
@@ -124,6 +124,18 @@ impl Shared {
     /// The injected time of a test; `None` where the time is that of the database.
     pub(super) fn given(&self, now: Timestamp) -> Option<i64> {
         matches!(self.clock, Clock::Manual { .. }).then(|| now.as_millis())
+    }
+
+    /// When this node's clock will show what the database's shows at `moment`; it showed `now` a
+    /// moment ago.
+    pub(super) fn local(&self, moment: Timestamp, now: Timestamp) -> Timestamp {
+        match self.given(moment) {
+            Some(_) => moment,
+            None => {
+                let wait = moment.as_millis().saturating_sub(now.as_millis());
+                self.clock.now().shifted(wait)
+            }
+        }
     }
 
     /// The node whose counts a verb changes that does not need a life.
@@ -248,14 +260,7 @@ impl LostTokens {
         lost.extend(tokens.into_iter().take(room));
     }
 
-    pub(super) fn all(&self) -> Vec<i64> {
-        lock(&self.0).clone()
-    }
-
-    /// These have been looked for.
-    pub(super) fn remove(&self, tokens: &[i64]) {
-        let mut lost = lock(&self.0);
-        let looked_for: std::collections::HashSet<_> = tokens.iter().collect();
-        lost.retain(|token| !looked_for.contains(token));
+    pub(super) fn take(&self) -> Vec<i64> {
+        std::mem::take(&mut lock(&self.0))
     }
 }

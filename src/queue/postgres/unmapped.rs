@@ -31,7 +31,8 @@ impl Store {
         let kept = payload.kept_payload();
         let digest = digest(&SHA256, kept.as_bytes());
         let given = self.shared.given(now);
-        let (why, kept) = (text(&payload.kept_why()), text(kept));
+        let why = payload.kept_why();
+        let (why, kept) = (text(&why), text(kept));
         let others = i64::from(UnmappedPayload::MAX_KEPT) - 1;
         let values: [Value<'_>; 6] = [
             (&given, Type::INT8),

@@ -1,0 +1,1 @@
+SELECT place, lane, (SELECT now FROM t) AS now FROM x

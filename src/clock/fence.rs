@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Reading;
+use super::step_detector::since_boot;
 
 /// Ends the sends of a node together. Clones are the same handle.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +24,7 @@ impl FenceHandle {
 
     /// The node may send until this time since boot.
     pub fn extend_to(&self, since_boot: Duration) {
-        let millis = u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX);
-        self.end.store(millis, Ordering::Release);
+        self.end.store(millis(since_boot), Ordering::Release);
     }
 
     /// The node may not send any more.
@@ -43,7 +42,7 @@ impl FenceHandle {
 
     /// Whether the node may not send.
     pub fn is_over(&self) -> bool {
-        is_past(&self.end)
+        is_past(&self.end, millis(since_boot()))
     }
 }
 
@@ -57,6 +56,12 @@ struct Lease {
     is_lost: AtomicBool,
 }
 
+impl Lease {
+    fn is_over_at(&self, now: u64) -> bool {
+        self.is_lost.load(Ordering::Acquire) || is_past(&self.end, now)
+    }
+}
+
 /// The lease of the mail is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease of this node is over, so another node may send the mail")]
@@ -68,11 +73,12 @@ impl Fence {
         Self(None)
     }
 
-    /// Whether the mail may not be sent any more.
+    /// Whether the mail may not be sent any more. Cheap: it is asked before each write to a server.
     pub fn is_over(&self) -> bool {
+        // Without an end, the clock is not read.
         self.0
             .as_ref()
-            .is_some_and(|lease| lease.is_lost.load(Ordering::Acquire) || is_past(&lease.end))
+            .is_some_and(|lease| lease.is_over_at(millis(since_boot())))
     }
 
     /// Fails when the mail may not be sent any more.
@@ -95,28 +101,65 @@ impl Fence {
     }
 }
 
-fn is_past(end: &AtomicU64) -> bool {
-    let now = u64::try_from(Reading::system().since_boot.as_millis()).unwrap_or(u64::MAX);
+fn is_past(end: &AtomicU64, now: u64) -> bool {
     end.load(Ordering::Acquire) <= now
+}
+
+fn millis(since_boot: Duration) -> u64 {
+    u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn is_over_at(fence: &Fence, now: u64) -> bool {
+        fence.0.as_ref().is_some_and(|lease| lease.is_over_at(now))
+    }
+
     #[test]
-    fn fence_is_over_when_its_time_has_passed_or_its_mail_was_lost() {
-        let now = Reading::system().since_boot;
+    fn fence_is_over_from_its_end_until_it_is_extended() {
+        let handle = FenceHandle::new();
+        let fence = handle.fence();
+        assert!(is_over_at(&fence, 0), "not extended yet");
+        handle.extend_to(Duration::from_millis(25_000));
+        let readings = [0, 24_999, 25_000, 3_600_000];
+        assert_eq!(
+            readings.map(|now| is_over_at(&fence, now)),
+            [false, false, true, true]
+        );
+        handle.extend_to(Duration::from_millis(30_000));
+        assert!(!is_over_at(&fence, 25_000) && is_over_at(&fence, 30_000));
+        handle.clone().end();
+        assert!(is_over_at(&fence, 0) && is_over_at(&handle.fence(), 0));
+    }
+
+    #[test]
+    fn lost_mail_ends_no_other_fence() {
         let handle = FenceHandle::new();
         let (one, other) = (handle.fence(), handle.fence());
-        assert!(one.is_over() && !Fence::none().is_over());
-        handle.extend_to(now + Duration::from_mins(10));
-        assert_eq!((one.check(), other.check()), (Ok(()), Ok(())));
+        handle.extend_to(Duration::from_millis(25_000));
         one.clone().lose();
-        assert_eq!((one.check(), other.check()), (Err(FenceOver), Ok(())));
-        handle.end();
-        assert!(other.is_over() && handle.is_over());
+        assert!(is_over_at(&one, 1) && !is_over_at(&other, 1));
+        handle.extend_to(Duration::from_millis(30_000));
+        assert!(is_over_at(&one, 1), "another node has the mail for good");
+    }
+
+    #[test]
+    fn fence_reads_the_time_since_boot() {
+        let handle = FenceHandle::new();
+        let fence = handle.fence();
+        let now = since_boot();
+        handle.extend_to(now + Duration::from_hours(1));
+        assert_eq!((fence.check(), handle.is_over()), (Ok(()), false));
         handle.extend_to(now);
-        assert!(other.is_over());
+        assert_eq!((fence.check(), handle.is_over()), (Err(FenceOver), true));
+    }
+
+    #[test]
+    fn queue_that_no_other_node_shares_has_no_end() {
+        let fence = Fence::none();
+        fence.lose();
+        assert_eq!(fence.check(), Ok(()));
     }
 }

@@ -26,14 +26,9 @@ impl Reading {
         reason = "the one place that asks the system"
     )]
     pub fn system() -> Self {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        const SINCE_BOOT: ClockId = ClockId::Boottime;
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        const SINCE_BOOT: ClockId = ClockId::Monotonic;
-        let since_boot = clock_gettime(SINCE_BOOT).try_into().unwrap_or_default();
         Self {
             wall: Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),
-            since_boot,
+            since_boot: since_boot(),
         }
     }
 
@@ -42,6 +37,15 @@ impl Reading {
         let since_boot = i64::try_from(self.since_boot.as_millis()).unwrap_or(i64::MAX);
         self.wall.as_millis().saturating_sub(since_boot)
     }
+}
+
+/// The time since the machine has booted.
+pub(super) fn since_boot() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const SINCE_BOOT: ClockId = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const SINCE_BOOT: ClockId = ClockId::Monotonic;
+    clock_gettime(SINCE_BOOT).try_into().unwrap_or_default()
 }
 
 /// The relation of store time to the clocks of the system.

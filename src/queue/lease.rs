@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::held::Holding;
+use crate::clock::Fence;
 use crate::domain::{
     Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp,
 };
@@ -71,7 +72,7 @@ pub struct Lease {
     /// Whether its mails include thumbnails.
     pub(super) has_thumbnails: bool,
     /// Ends the right to send before the lease is over.
-    pub(super) fence: crate::clock::Fence,
+    pub(super) fence: Fence,
     /// The row number of the delivery.
     pub(super) row_seq: i64,
     /// Makes the claimer renew the lease; `None` for [`Queue::claim`](super::Queue::claim).
@@ -133,6 +134,12 @@ impl Lease {
     /// When this version does not understand the stored event; the delivery is then unrenderable.
     pub fn event(&self) -> Result<&Event, StoreError> {
         self.stored.event()
+    }
+
+    /// Whether the mail may still be sent. Over before another node can take the delivery; without
+    /// an end if no other node shares the queue.
+    pub const fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// The codes and the secret parts of links in its mail, which must not appear in records and

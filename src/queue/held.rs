@@ -27,6 +27,12 @@ impl HeldLeases {
         self.map().contains_key(&key)
     }
 
+    /// Whether the lease is held and was renewed in time.
+    #[cfg(feature = "postgres")]
+    pub(super) fn holds_at(&self, key: LeaseKey, now: Timestamp) -> bool {
+        self.map().get(&key).is_some_and(|until| *until > now)
+    }
+
     /// The leases that end before `limit`.
     pub(super) fn ending_before(&self, limit: Timestamp) -> Vec<LeaseKey> {
         let map = self.map();

@@ -8,6 +8,7 @@
 pub mod daemon;
 pub mod figures;
 pub mod image_server;
+pub mod postgres;
 pub mod smtp_peer;
 pub mod test_app;
 pub mod test_config;

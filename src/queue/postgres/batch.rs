@@ -294,6 +294,9 @@ impl Batch {
             one.answer(answer);
         }
         shared.accepted(accepted);
+        if self.events.thumbnails_in.iter().any(Option::is_some) {
+            shared.thumbnails.notify_one();
+        }
         self.announce(shared, known);
     }
 

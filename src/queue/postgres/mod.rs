@@ -34,6 +34,7 @@ mod node;
 mod open;
 mod open_error;
 mod operator;
+mod partitions;
 mod pool;
 mod query_error;
 mod reads;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Row;
 
-use super::connection::{Connection, Value};
-use super::connector::Connector;
+use super::connection::{Connection, VERB_TIMEOUT, Value};
+use super::connector::{ConnectError, Connector};
 use super::query_error::QueryError;
 use crate::queue::StoreError;
 
@@ -143,6 +143,22 @@ impl Checkout<'_> {
         self.number
     }
 
+    /// The connection, made anew if the last statement failed in a way that ended it.
+    async fn connected(&mut self) -> Result<Connection, QueryError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self
+                .pool
+                .connector
+                .connect()
+                .await
+                .map_err(|error| match error {
+                    ConnectError::Pausing(reason) => QueryError::NoConnection(reason),
+                    ConnectError::Query(error) => error,
+                }),
+        }
+    }
+
     /// Runs one statement. An outage drops all connections; a lost link or a late answer drops this
     /// one.
     pub(super) async fn query(
@@ -152,9 +168,7 @@ impl Checkout<'_> {
     ) -> Result<Vec<Row>, QueryError> {
         // Taken out while the statement runs: if this future is dropped, an answer is still to come,
         // and the connection must not be used again.
-        let Some(connection) = self.connection.take() else {
-            return Err(QueryError::TimedOut);
-        };
+        let connection = self.connected().await?;
         let answer = connection.query(statement, values).await;
         match &answer {
             Err(error) if error.is_outage() => self.pool.connector.failed(error),
@@ -199,6 +213,17 @@ impl Checkout<'_> {
             }
         }
         self.query(statement, values).await
+    }
+}
+
+impl Checkout<'_> {
+    /// Runs statements without values. After an error the connection is dropped, since a transaction
+    /// may be open.
+    pub(super) async fn batch(&mut self, statements: &str) -> Result<(), QueryError> {
+        let connection = self.connected().await?;
+        connection.batch(VERB_TIMEOUT, statements).await?;
+        self.connection = Some(connection);
+        Ok(())
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) enum QueryError {
     /// a cancel could end the wait for a synchronous standby, and the commit would look done.
     #[error("the database has not answered within {} s", VERB_TIMEOUT.as_secs())]
     TimedOut,
+    /// There is no connection, since an outage was seen a moment ago.
+    #[error("{0}")]
+    NoConnection(String),
     /// The commit is not on the synchronous standby, because somebody ended the wait for it.
     #[error("the commit was not confirmed by the synchronous standby")]
     NotReplicated,
@@ -35,7 +38,7 @@ impl QueryError {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Database(error) => error.code(),
-            Self::TimedOut | Self::NotReplicated => None,
+            Self::TimedOut | Self::NoConnection(_) | Self::NotReplicated => None,
         }
     }
 
@@ -46,7 +49,7 @@ impl QueryError {
     /// 25006 (a demoted primary is read-only).
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Self::TimedOut => true,
+            Self::TimedOut | Self::NoConnection(_) => true,
             Self::NotReplicated => false,
             Self::Database(error) => error.code().is_none_or(|code| {
                 *code == SqlState::READ_ONLY_SQL_TRANSACTION
@@ -62,6 +65,7 @@ impl QueryError {
     pub(super) fn may_be_committed(&self) -> bool {
         match self {
             Self::TimedOut | Self::NotReplicated => true,
+            Self::NoConnection(_) => false,
             Self::Database(error) => error.code().is_none_or(|code| {
                 ["08", "57P"]
                     .iter()

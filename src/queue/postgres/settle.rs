@@ -121,6 +121,8 @@ pub(super) async fn end(
             other => other?,
         }
     }
+    let is_over = |one: &&Ended<'_>| one.change.ended_at.is_some() && done.contains(&one.token);
+    shared.ended(ended.iter().filter(is_over).count());
     Ok(done)
 }
 

@@ -12,13 +12,14 @@ use super::claims::Claims;
 use super::connector::Connector;
 use super::intake::Intake;
 use super::listen::Notifier;
+use super::maintain::Search;
 use super::pool::Pool;
 use crate::clock::{Clock, FenceHandle};
 use crate::domain::Timestamp;
 use crate::queue::held::HeldLeases;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
-use crate::queue::{Health, Settings, StoreError};
+use crate::queue::{Counts, Health, Settings, StoreError};
 
 /// Connections for each kind of work. With the heartbeat and LISTEN, a node has at most eight.
 pub(super) const INTAKE: u8 = 2;
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     /// stored since.
     pub(super) pending: AtomicU64,
     pub(super) notify: Notifier,
+    /// The search for payloads to remove.
+    pub(super) search: Search,
     /// Why the node cannot work although the database answers, for example another node's name.
     pub(super) trouble: Mutex<Option<String>>,
     /// Notified when a thumbnail job is added here.
@@ -115,6 +118,7 @@ impl Shared {
             lost: LostTokens::default(),
             pending: AtomicU64::new(0),
             notify: Notifier::default(),
+            search: Search::default(),
             trouble: Mutex::default(),
             thumbnails: Notify::new(),
             connector,
@@ -174,9 +178,25 @@ impl Shared {
         self.pending.load(Ordering::Relaxed)
     }
 
+    /// The counts were read.
+    pub(super) fn counted(&self, counts: &Counts) {
+        self.pending.store(counts.pending(), Ordering::Relaxed);
+    }
+
     /// This node has stored more deliveries.
     pub(super) fn accepted(&self, deliveries: u64) {
         self.pending.fetch_add(deliveries, Ordering::Relaxed);
+    }
+
+    /// Deliveries have ended.
+    pub(super) fn ended(&self, deliveries: usize) {
+        let ended = u64::try_from(deliveries).unwrap_or(u64::MAX);
+        let subtract = |pending: u64| Some(pending.saturating_sub(ended));
+        // Fails never, since the closure always returns a value.
+        drop(
+            self.pending
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract),
+        );
     }
 
     /// Why the store cannot work at the moment.

@@ -258,7 +258,7 @@ pub(crate) async fn random_clock_steps_neither_expire_nor_delay(fixture: &mut Qu
     let (runtime, kind) = (Handle::current(), &*fixture);
     let run = |changes: Vec<_>| {
         runtime.block_on(async {
-            let fixture = kind.another();
+            let fixture = kind.another().await;
             let mut run = Run {
                 stored: fixture.now(),
                 fixture,

@@ -9,10 +9,13 @@ use jobbell::domain::{
     Timestamp,
 };
 use jobbell::queue::{
-    ClaimLimit, DeliveryRecord, Enqueued, Lease, Location, Maintenance, NewEvent, Queue, Retention,
-    Settings, Settled, Settlement, sqlite,
+    ClaimLimit, DeliveryRecord, Enqueued, Lease, Location, Maintenance, NewEvent, PostgresSettings,
+    Queue, Retention, Settings, Settled, Settlement, sqlite,
 };
+use jobbell::secret::Secret;
 use tempfile::TempDir;
+
+use crate::support::postgres::Database;
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How long a delivery rests that was under way when the store was left behind.
@@ -26,6 +29,7 @@ pub(crate) const ALL: ClaimLimit = ClaimLimit {
 enum TestConfig {
     Memory,
     Disk(TempDir),
+    Postgres(TempDir, Database),
 }
 
 pub(crate) struct QueueFixture {
@@ -54,17 +58,36 @@ impl QueueFixture {
         }
     }
 
+    /// A queue in a PostgreSQL database of its own; `None` where PostgreSQL is not installed.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let database = Database::create().await?;
+        let (dir, clock) = (TempDir::new().unwrap(), clock());
+        let settings = shared(&dir, &database, 1_000_000);
+        let queue = Queue::open(&settings, &clock).await.unwrap();
+        Some(Self {
+            queue,
+            clock,
+            home: TestConfig::Postgres(dir, database),
+        })
+    }
+
     /// Another one of the same kind, empty.
-    pub(crate) fn another(&self) -> Self {
+    pub(crate) async fn another(&self) -> Self {
         match &self.home {
             TestConfig::Memory => Self::in_memory(),
             TestConfig::Disk(_) => Self::on_disk(),
+            TestConfig::Postgres(..) => Self::postgres().await.unwrap(),
         }
     }
 
     /// Whether the store survives its process, so that it can crash and be copied.
     pub(crate) fn survives(&self) -> bool {
         matches!(self.home, TestConfig::Disk(_))
+    }
+
+    /// Whether other nodes may use the queue as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.home, TestConfig::Postgres(..))
     }
 
     /// A copy of the files of the open store, opened without further steps.
@@ -88,6 +111,10 @@ impl QueueFixture {
             TestConfig::Memory => Queue::in_memory(max_pending, &self.clock).unwrap(),
             TestConfig::Disk(dir) => {
                 sqlite::open(&settings(dir, max_pending), &self.clock).unwrap()
+            }
+            TestConfig::Postgres(dir, database) => {
+                let settings = shared(dir, database, max_pending);
+                Queue::open(&settings, &self.clock).await.unwrap()
             }
         };
     }
@@ -261,6 +288,23 @@ pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
         retention,
         payload_retention: retention,
         recovery_delay: PAUSE,
+    }
+}
+
+/// The settings of a node that keeps its queue in a database.
+pub(crate) fn shared(dir: &TempDir, database: &Database, max_pending: u64) -> Settings {
+    let postgres = PostgresSettings {
+        url: Secret::new(database.url()),
+        password: None,
+        password_file: None,
+        tls_ca_file: None,
+        listen_url: None,
+        secret_key_file: None,
+        node_name: None,
+    };
+    Settings {
+        location: Location::Postgres(Box::new(postgres)),
+        ..settings(dir, max_pending)
     }
 }
 

@@ -105,12 +105,18 @@ struct Accepted {
 
 #[derive(Default)]
 struct Model {
+    /// Whether leases that are over return to the queue before a claim, whatever it takes.
+    sweeps: bool,
     rows: Vec<Row>,
     events: Vec<Accepted>,
 }
 
 impl Model {
-    fn claim(&mut self, limit: ClaimLimit, now: Timestamp) -> Vec<(DeliveryId, u32, u64)> {
+    fn claim(&mut self, limit: ClaimLimit, now: Timestamp) -> Vec<(DeliveryId, u32)> {
+        let is_over = |row: &&mut Row| row.state == State::Sending && row.due <= now;
+        for row in self.rows.iter_mut().filter(is_over).filter(|_| self.sweeps) {
+            row.state = State::Queued;
+        }
         let mut taken = Vec::new();
         for lane in [Lane::Urgent, Lane::Normal] {
             let most = if lane == Lane::Urgent {
@@ -126,16 +132,22 @@ impl Model {
             let mut due: Vec<_> = self.rows.iter_mut().filter(due).collect();
             due.sort_by_key(|row| row.due);
             for row in due.into_iter().take(most) {
-                (row.state, row.due, row.attempts, row.token) = (
-                    State::Sending,
-                    now.after(LEASE),
-                    row.attempts + 1,
-                    row.token + 1,
-                );
-                taken.push((row.id, row.attempts, row.token));
+                (row.state, row.due, row.attempts) =
+                    (State::Sending, now.after(LEASE), row.attempts + 1);
+                taken.push((row.id, row.attempts));
             }
         }
         taken
+    }
+
+    /// Notes the tokens of leases, which are higher for each claim.
+    fn taken(&mut self, leases: &[Lease]) {
+        for lease in leases {
+            let row = self.rows.iter_mut().find(|row| row.id == lease.id);
+            let last = &mut row.unwrap().token;
+            assert!(lease.token > *last);
+            *last = lease.token;
+        }
     }
 
     fn settle(&mut self, lease: &Lease, verdict: &Outcome, now: Timestamp) -> Settled {
@@ -355,9 +367,10 @@ async fn apply(fixture: &mut QueueFixture, model: &mut Model, leases: &mut Vec<L
             let taken = fixture.queue.claim(limit, LEASE, now).await.unwrap();
             let found: Vec<_> = taken
                 .iter()
-                .map(|lease| (lease.id, lease.attempt, lease.token))
+                .map(|lease| (lease.id, lease.attempt))
                 .collect();
             assert_eq!(found, model.claim(limit, now));
+            model.taken(&taken);
             leases.extend(taken);
         }
         Step::Stand {
@@ -384,10 +397,11 @@ async fn apply(fixture: &mut QueueFixture, model: &mut Model, leases: &mut Vec<L
             assert_eq!(
                 taken
                     .iter()
-                    .map(|lease| (lease.id, lease.attempt, lease.token))
+                    .map(|lease| (lease.id, lease.attempt))
                     .collect::<Vec<_>>(),
                 expected
             );
+            model.taken(&taken);
             leases.extend(taken);
         }
         Step::Settle {
@@ -484,7 +498,8 @@ pub(crate) async fn random_verbs_match_the_model(fixture: &mut QueueFixture) {
     let run = |steps: Vec<Step>| {
         runtime.block_on(async {
             let (mut fixture, mut model, mut leases) =
-                (kind.another(), Model::default(), Vec::new());
+                (kind.another().await, Model::default(), Vec::new());
+            model.sweeps = kind.is_shared();
             for step in steps {
                 apply(&mut fixture, &mut model, &mut leases, step).await;
                 compare(&fixture.queue, &model).await;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jobbell::clock::Fence;
 use jobbell::domain::{DeliveryId, Email, Event, JobEvent, Locale, MailKind, Mailbox, Recipient};
 use jobbell::render::privacy::Privacy;
 use jobbell::render::{Brand, MailContext, Renderer, Settings};
@@ -153,7 +154,7 @@ fn session(criterion: &mut Criterion) {
     criterion.bench_function("session/a mail, both ends", |bencher| {
         bencher.iter(|| {
             runtime
-                .block_on(session.deliver(black_box(&wire)))
+                .block_on(session.deliver(black_box(&wire), &Fence::none()))
                 .expect("mail is accepted")
         });
     });

@@ -96,6 +96,13 @@ impl Breaker {
                 self.server_failed(now, retry_after.unwrap_or_default())
             }
             FailureKind::Uncertain => self.server_failed(now, Duration::ZERO),
+            // It says nothing about the server. A probe has not ended, so another mail is the probe.
+            FailureKind::LeaseOver => {
+                if let BreakerState::HalfOpen { .. } = self.state {
+                    self.state = BreakerState::Open { until: now };
+                }
+                None
+            }
         }
     }
 
@@ -190,6 +197,23 @@ mod tests {
             NOW,
         );
         assert_eq!(breaker.failed(DOWN, NOW), None);
+    }
+
+    #[test]
+    fn mail_whose_lease_ended_neither_counts_nor_stays_the_probe() {
+        let mut breaker = breaker();
+        breaker.failed(DOWN, NOW);
+        breaker.failed(DOWN, NOW);
+        assert_eq!(breaker.failed(FailureKind::LeaseOver, NOW), None);
+        assert!(breaker.failed(DOWN, NOW).is_some(), "the third failure");
+        let until = breaker.open_until(NOW).unwrap();
+        breaker.failed(FailureKind::LeaseOver, NOW);
+        assert_eq!(breaker.open_until(NOW), Some(until));
+        assert!(breaker.admit(until).is_ok() && breaker.admit(until).is_err());
+        breaker.failed(FailureKind::LeaseOver, until);
+        assert!(breaker.admit(until).is_ok(), "the next mail is the probe");
+        let cooldown = breaker.failed(DOWN, until);
+        assert_eq!(cooldown, Some(Duration::from_mins(1)));
     }
 
     #[test]

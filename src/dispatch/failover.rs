@@ -31,7 +31,10 @@ pub fn is_over(tries: &[Attempt]) -> bool {
         None => false,
         Some(AttemptResult::Sent(_)) => true,
         Some(AttemptResult::Failed(failure)) => match failure.kind {
-            FailureKind::Rejected | FailureKind::Uncertain | FailureKind::Deferred { .. } => true,
+            FailureKind::Rejected
+            | FailureKind::Uncertain
+            | FailureKind::Deferred { .. }
+            | FailureKind::LeaseOver => true,
             FailureKind::RejectedHere | FailureKind::TooLarge => refusals(tries) > 1,
             FailureKind::Unavailable { .. } | FailureKind::Misconfigured => false,
         },
@@ -97,6 +100,7 @@ mod tests {
             FailureKind::Rejected,
             FailureKind::Uncertain,
             FailureKind::Deferred { retry_after: None },
+            FailureKind::LeaseOver,
         ] {
             assert!(over(kind), "{kind:?}");
         }

@@ -81,6 +81,9 @@ impl RetryPolicy {
             AttemptResult::Sent(_) => return Outcome::Sent,
             AttemptResult::Failed(failure) => failure,
         };
+        if failure.kind == FailureKind::LeaseOver {
+            return Outcome::Released;
+        }
         let Some(left) = remaining_servers(tries, skipped) else {
             return Outcome::Dead(DeadReason::Rejected);
         };
@@ -129,7 +132,7 @@ fn counts(attempt: &Attempt) -> bool {
         AttemptResult::Sent(_) => true,
         AttemptResult::Failed(failure) => match failure.kind {
             FailureKind::Unavailable { server_wide, .. } => !server_wide,
-            FailureKind::Misconfigured => false,
+            FailureKind::Misconfigured | FailureKind::LeaseOver => false,
             FailureKind::Rejected
             | FailureKind::RejectedHere
             | FailureKind::TooLarge
@@ -314,6 +317,17 @@ mod tests {
             (preferred_server.as_deref(), counted),
             (Some("primary"), true)
         );
+    }
+
+    #[test]
+    fn mail_whose_lease_ended_returns_to_the_queue_whatever_failed_before() {
+        for before in [FailureKind::RejectedHere, mail_only()] {
+            let tries = [failed(before), failed(FailureKind::LeaseOver)];
+            assert_eq!(
+                policy().decide(info(3), &tries, None, NOW),
+                Outcome::Released
+            );
+        }
     }
 
     fn of(server: &str, kind: FailureKind) -> Attempt {

@@ -99,6 +99,9 @@ pub enum FailureKind {
     /// The connection was lost after the final dot. The mail may have been accepted, so no other
     /// server is tried at once.
     Uncertain,
+    /// The lease of the mail ended before the server had all of it, and another node may send it: the
+    /// mail returns to the queue. The attempt does not count, and the circuit breaker is unaffected.
+    LeaseOver,
 }
 
 impl FailureKind {
@@ -112,6 +115,7 @@ impl FailureKind {
             Self::Deferred { .. } => "deferred",
             Self::Misconfigured => "misconfigured",
             Self::Uncertain => "uncertain",
+            Self::LeaseOver => "lease_over",
         }
     }
 }
@@ -140,6 +144,19 @@ pub struct Failure {
     pub detail: String,
     /// Cause and advice, if the table of replies has them.
     pub explanation: Option<Explanation>,
+}
+
+impl Failure {
+    /// The failure of a mail whose lease ended before the server had all of it.
+    pub fn lease_over(stage: Stage) -> Self {
+        Self {
+            kind: FailureKind::LeaseOver,
+            stage,
+            reply: None,
+            detail: "not sent, because this node no longer holds the mail: it has not reached the database in time, or was stopped; a node that does sends it".to_owned(),
+            explanation: None,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -204,14 +221,18 @@ pub struct Attempt {
 
 impl Attempt {
     /// Whether the server counts it against its sending limits: the mail was accepted, or failed at
-    /// MAIL FROM or later. An earlier failure, such as a refused login, does not count.
+    /// MAIL FROM or later. An earlier failure, such as a refused login, does not count, nor does a
+    /// mail that was broken off because its lease was over.
     pub const fn is_counted_by_the_server(&self) -> bool {
         match &self.result {
             AttemptResult::Sent(_) => true,
-            AttemptResult::Failed(failure) => matches!(
-                failure.stage,
-                Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api
-            ),
+            AttemptResult::Failed(failure) => {
+                !matches!(failure.kind, FailureKind::LeaseOver)
+                    && matches!(
+                        failure.stage,
+                        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api
+                    )
+            }
         }
     }
 }
@@ -234,7 +255,7 @@ pub enum Outcome {
     Dead(DeadReason),
     /// It is no longer to be sent, because rules have changed since it was accepted.
     Suppressed(SuppressReason),
-    /// It was claimed, but sending did not start: it returns to the queue, and the attempt does not
-    /// count.
+    /// It was claimed, but sending did not start, or was broken off when the lease ended: it returns
+    /// to the queue, and the attempt does not count.
     Released,
 }

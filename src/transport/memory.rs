@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::permits::ConnectionPermits;
-use crate::domain::{Email, Failure, Receipt, Reply, ServerName};
+use crate::clock::Fence;
+use crate::domain::{Email, Failure, Receipt, Reply, ServerName, Stage};
 
 /// How many mails can be sent at a time.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
@@ -65,8 +66,11 @@ impl Memory {
     /// Keeps the mail, or fails as requested.
     ///
     /// # Errors
-    /// The requested failure.
-    pub fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+    /// The requested failure, or that the fence is over.
+    pub fn send(&self, email: &Email, fence: &Fence) -> Result<Receipt, Failure> {
+        fence
+            .check()
+            .map_err(|_| Failure::lease_over(Stage::Mail))?;
         let mut kept = self.kept();
         if let Some(failure) = kept
             .next
@@ -89,7 +93,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{DeliveryId, FailureKind, Mailbox, Recipient, Stage, Timestamp};
+    use crate::domain::{DeliveryId, FailureKind, Mailbox, Recipient, Timestamp};
 
     #[test]
     fn mails_are_kept_and_requested_failures_returned() {
@@ -116,10 +120,16 @@ mod tests {
         let memory = Memory::new("memory");
         memory.fail_next(failure(Stage::Auth));
         memory.fail_always(Some(failure(Stage::Mail)));
-        assert_eq!(memory.send(&mail).unwrap_err().stage, Stage::Auth);
-        assert_eq!(memory.send(&mail).unwrap_err().stage, Stage::Mail);
+        assert_eq!(
+            memory.send(&mail, &Fence::none()).unwrap_err().stage,
+            Stage::Auth
+        );
+        assert_eq!(
+            memory.send(&mail, &Fence::none()).unwrap_err().stage,
+            Stage::Mail
+        );
         memory.fail_always(None);
-        assert_eq!(memory.send(&mail).unwrap().reply.code, 250);
+        assert_eq!(memory.send(&mail, &Fence::none()).unwrap().reply.code, 250);
         assert_eq!(memory.mails(), [mail]);
     }
 }

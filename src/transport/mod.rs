@@ -35,7 +35,7 @@ pub mod smtp;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Fence};
 use crate::domain::{Email, Failure, Lane, Receipt, ServerName};
 use crate::telemetry::metrics::Metrics;
 
@@ -143,7 +143,8 @@ impl Transport {
         }
     }
 
-    /// Makes one attempt to send a mail, with a permit of [`acquire`](Self::acquire).
+    /// Makes one attempt to send a mail, with a permit of [`acquire`](Self::acquire). Once the fence is
+    /// over, it writes nothing any more that makes the server deliver the mail.
     ///
     /// # Errors
     /// Why the attempt failed. The caller records it; it is not a program error.
@@ -151,12 +152,13 @@ impl Transport {
         &self,
         permit: ConnectionPermit<'_>,
         email: &Email,
+        fence: &Fence,
     ) -> Result<Receipt, Failure> {
         match self {
-            Self::Smtp(server) => server.send_on(permit, email).await,
-            Self::DirectMail(account) => account.send_on(permit, email).await,
+            Self::Smtp(server) => server.send_on(permit, email, fence).await,
+            Self::DirectMail(account) => account.send_on(permit, email, fence).await,
             #[cfg(test)]
-            Self::Memory(memory) => memory.send(email),
+            Self::Memory(memory) => memory.send(email, fence),
         }
     }
 
@@ -166,7 +168,7 @@ impl Transport {
     /// As [`send_on`](Self::send_on), or because no connection became free.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let permit = self.acquire(Lane::Urgent).await?;
-        self.send_on(permit, email).await
+        self.send_on(permit, email, &Fence::none()).await
     }
 
     /// Checks that the server can be reached and accepts the login, as far as possible without

@@ -56,6 +56,9 @@ impl AttemptContext {
             expires_at: lease.expires_at,
             preferred_server: lease.preferred_server.as_ref(),
         };
+        if lease.fence().is_over() {
+            return (Vec::new(), Outcome::Released);
+        }
         let policy = &self.pipeline.policy;
         if !self.pipeline.permitted.allows(&lease.recipient) {
             let outcome = Outcome::Suppressed(SuppressReason::NotAllowed);
@@ -70,7 +73,8 @@ impl AttemptContext {
             Err(failure) => return self.unrendered(info, lease, *failure),
         };
         let (attempts, skipped) = self.try_servers(lease, &email, reserved).await;
-        let outcome = if attempts.is_empty() && self.pipeline.is_draining() {
+        let is_released = self.pipeline.is_draining() || lease.fence().is_over();
+        let outcome = if attempts.is_empty() && is_released {
             Outcome::Released
         } else {
             policy.decide(info, &attempts, skipped.as_ref(), self.clock.now())

@@ -73,7 +73,10 @@ impl AttemptContext {
             Outcome::Suppressed(suppressed) => {
                 info!(delivery = %id, %event, reason = %suppressed, "mail to {to} not sent: the recipient is no longer allowed");
             }
-            Outcome::Released => {}
+            Outcome::Released if attempts.is_empty() => {}
+            Outcome::Released => {
+                warn!(delivery = %id, %event, attempt, "mail to {to} returns to the queue: {reason}");
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ impl AttemptContext {
         };
         for server in self.pipeline.order(lease.preferred_server.as_ref()) {
             let next = if self.pipeline.is_draining() {
-                tries.skip(server, &self.not_available_while_draining())
+                tries.skip(server, &self.back_to_the_queue())
             } else {
                 self.try_server(server, lease, email, &mut tries).await
             };
@@ -80,12 +80,12 @@ impl AttemptContext {
             let (at, started) = (self.clock.now(), Instant::now());
             let mut result = tokio::select! {
                 biased;
-                sent = server.transport.send_on(connection, &email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
+                sent = server.transport.send_on(connection, &email, lease.fence()) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
                 () = self.abort.cancelled() => AttemptResult::Failed(aborted()),
             };
             result.hide(&lease.secrets());
             if self.pipeline.is_draining() && has_not_begun(&result) {
-                return tries.skip(server, &self.not_available_while_draining());
+                return tries.skip(server, &self.back_to_the_queue());
             }
             self.update_breaker(server, &result);
             let too_large = matches!(&result, AttemptResult::Failed(failure) if failure.kind == FailureKind::TooLarge);
@@ -102,13 +102,21 @@ impl AttemptContext {
         }
     }
 
-    /// A server that is not tried because the pipeline is draining. The mail may be sent to it as soon
-    /// as it is claimed again.
-    fn not_available_while_draining(&self) -> NotAvailable {
+    /// A server that is not tried for a reason of our own. The mail may be sent to it as soon as it is
+    /// claimed again.
+    fn back_to_the_queue(&self) -> NotAvailable {
         NotAvailable {
             until: self.clock.now(),
             is_waited_for: true,
         }
+    }
+
+    /// A server that is not tried because another node may have the mail.
+    fn check_lease(&self, lease: &Lease) -> Result<(), NotAvailable> {
+        lease.fence().check().map_err(|over| {
+            debug!(delivery = %lease.id, "mail returns to the queue: {over}");
+            self.back_to_the_queue()
+        })
     }
 
     /// Acquires what a try needs: a connection, a rate permit and the breaker's consent.
@@ -127,21 +135,19 @@ impl AttemptContext {
             None => Ok(()),
         };
         check_breaker(self.clock.now())?;
+        self.check_lease(lease)?;
         let connection = server.transport.acquire(lease.lane).await;
         // While the mail waited, the breaker may have opened and the mail may have expired. The queue
         // ends an expired one with the next claim.
         let now = self.clock.now();
         check_breaker(now)?;
-        let back_to_the_queue = NotAvailable {
-            until: now,
-            is_waited_for: true,
-        };
+        self.check_lease(lease)?;
         if now >= lease.expires_at {
-            return Err(back_to_the_queue);
+            return Err(self.back_to_the_queue());
         }
         let connection = connection.map_err(|error| {
             debug!(server = %server.transport.name(), "mail returns to the queue: {error}");
-            back_to_the_queue
+            self.back_to_the_queue()
         })?;
         let permit = server
             .rate_permit(reserved, lease.lane, now)

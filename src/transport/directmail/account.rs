@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{Call, classify};
+use super::body::{FencedBody, is_lease_over};
 use super::request::{self, Param};
 use super::{Settings, SetupError, address, is_region, sign};
-use crate::clock::Clock;
+use crate::clock::{Clock, Fence};
 use crate::domain::{
     AttemptResult, Email, Failure, FailureKind, Lane, Receipt, Recipient, ServerName, Stage,
     Timestamp, uuid_v7,
@@ -86,10 +87,10 @@ impl DirectMail {
     /// Why the attempt failed.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let permit = self.permits.acquire(Lane::Urgent).await?;
-        self.send_on(permit, email).await
+        self.send_on(permit, email, &Fence::none()).await
     }
 
-    /// Sends one mail, within `timeout`.
+    /// Sends one mail, within `timeout`. Once the fence is over, no call is made.
     ///
     /// # Errors
     /// Why the attempt failed. If a call was made but not answered, the result is `Uncertain`.
@@ -97,10 +98,12 @@ impl DirectMail {
         &self,
         _permit: ConnectionPermit<'_>,
         email: &Email,
+        fence: &Fence,
     ) -> Result<Receipt, Failure> {
+        fence.check().map_err(|_| Failure::lease_over(Stage::Api))?;
         let params = request::params(self.common.identity(), email)
             .map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
-        match self.call(params, Some(&email.to)).await {
+        match self.call(params, Some(&email.to), fence).await {
             AttemptResult::Sent(receipt) => Ok(receipt),
             AttemptResult::Failed(failure) => Err(failure),
         }
@@ -119,7 +122,7 @@ impl DirectMail {
             ("ReplyToAddress", "false".into()),
         ];
         let _permit = self.permits.acquire(Lane::Urgent).await?;
-        match self.call(params, None).await {
+        match self.call(params, None, &Fence::none()).await {
             AttemptResult::Failed(failure) if failure.kind == FailureKind::Uncertain => {
                 Err(Failure {
                     kind: UNAVAILABLE,
@@ -132,14 +135,20 @@ impl DirectMail {
     }
 
     /// Makes one signed call. `to` is masked in the result.
-    async fn call<'a>(&'a self, params: Vec<Param<'a>>, to: Option<&Recipient>) -> AttemptResult {
+    async fn call<'a>(
+        &'a self,
+        params: Vec<Param<'a>>,
+        to: Option<&Recipient>,
+        fence: &Fence,
+    ) -> AttemptResult {
         let (at, started) = (self.clock.wall(), Instant::now());
         let (name, form) = http::FORM;
+        let body = FencedBody::new(self.signed(params, at), fence.clone());
         let sending = self
             .client
             .post(self.endpoint.clone())
             .header(name, form)
-            .body(self.signed(params, at))
+            .body(reqwest::Body::wrap(body))
             .send();
         let answer = match sending.await {
             Ok(response) => http::read(response, MAX_BODY, at).await,
@@ -186,6 +195,9 @@ impl DirectMail {
     }
 
     fn lost(&self, error: &reqwest::Error) -> Failure {
+        if is_lease_over(error) {
+            return Failure::lease_over(Stage::Api);
+        }
         let host = self.endpoint.host_str().unwrap_or_default();
         let (fault, cause) = http::fault(error);
         let (stage, local_error) = match fault {

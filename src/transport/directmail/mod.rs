@@ -7,6 +7,7 @@
 
 mod account;
 mod answer;
+mod body;
 mod request;
 pub mod sign;
 

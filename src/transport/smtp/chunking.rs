@@ -46,6 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         message: &[u8],
     ) -> Result<Receipt, Failure> {
         self.check_in_step(Stage::Mail).await?;
+        self.check_fence(Stage::Mail)?;
         let started = Instant::now();
         let mut commands = String::with_capacity(256);
         for stage in [Stage::Mail, Stage::Rcpt] {
@@ -60,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         // The replies to MAIL and RCPT may arrive during the write, the one to BDAT may not.
         if let Err((error, complete)) = self
             .connection
-            .write_payload(&bytes, 2, self.limits.data)
+            .write_payload(&bytes, 2, self.limits.data, &self.fence)
             .await
         {
             return Err(self.lost(if complete { Stage::Dot } else { Stage::Data }, &error));

@@ -75,7 +75,7 @@ impl Classifier {
         self.failure(&self.table.explain_local(error), stage, Some(reply), detail)
     }
 
-    /// The failure of a connection that was lost or timed out. Before the payload it concerns the
+    /// The failure of a connection that was lost or timed out, or whose mail has no lease any more. Before the payload it concerns the
     /// server; during the payload the mail may be the cause, so the attempt counts; after the final
     /// dot it is uncertain.
     pub(super) fn read_failure(
@@ -85,6 +85,7 @@ impl Classifier {
         payload_begun: bool,
     ) -> Failure {
         let error = match (stage, loss) {
+            (_, ReadError::LeaseOver) => return Failure::lease_over(stage),
             (Stage::Dot, _) => LocalError::LostAfterFinalDot,
             (Stage::Data, _) if payload_begun => LocalError::ClosedBeforeDataEnd,
             (Stage::Greeting, ReadError::TimedOut(_)) => LocalError::GreetingTimeout,

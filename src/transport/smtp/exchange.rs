@@ -31,7 +31,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .await
     }
 
-    /// Writes one command or several. All replies to earlier ones must have been read.
+    /// Writes one command or several, unless the fence is over. All replies to earlier ones must have
+    /// been read.
     pub(super) async fn write(
         &mut self,
         stage: Stage,
@@ -39,8 +40,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         limit: Duration,
     ) -> Result<(), Failure> {
         self.check_in_step(stage).await?;
-        let written = self.connection.write(bytes, limit).await;
+        self.check_fence(stage)?;
+        let written = self.connection.write(bytes, limit, &self.fence).await;
         written.map_err(|error| self.lost(stage, &error))
+    }
+
+    /// Fails if the fence is over before the command of this stage is written. The session stays
+    /// usable unless the server expects a message.
+    pub(super) fn check_fence(&mut self, stage: Stage) -> Result<(), Failure> {
+        if !self.fence.is_over() {
+            return Ok(());
+        }
+        match stage {
+            Stage::Rcpt | Stage::Data => self.state = SessionState::NeedsReset,
+            Stage::Dot => self.state = SessionState::Broken,
+            _ => {}
+        }
+        Err(Failure::lease_over(stage))
     }
 
     /// Checks that no reply is unread before something is written. A server may send 421 unasked

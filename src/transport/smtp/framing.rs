@@ -1,4 +1,4 @@
-//! Writes commands and reads whole replies, each within a time limit.
+//! Reads whole replies, each within a time limit. [`super::writing`] writes.
 
 use std::fmt;
 use std::io;
@@ -27,6 +27,8 @@ pub(super) enum ReadError {
     UnexpectedBytes,
     /// The server has replied to a command not sent yet.
     OutOfStep,
+    /// The lease of the mail was over before all of it was written.
+    LeaseOver,
 }
 
 impl ReadError {
@@ -44,6 +46,7 @@ impl fmt::Display for ReadError {
             Self::Broken(error) => write!(f, "the connection was lost: {error}"),
             Self::NotSmtp(why) => write!(f, "the server's reply is not SMTP: {why}"),
             Self::OutOfStep => f.write_str("the server replied before it was asked, so replies and commands are out of step"),
+            Self::LeaseOver => f.write_str("the lease of the mail is over"),
             Self::UnexpectedBytes => f.write_str("unencrypted bytes followed the reply to STARTTLS; an attacker may have injected them"),
         }
     }
@@ -78,7 +81,7 @@ pub fn replies(bytes: &[u8]) -> Vec<Reply> {
 /// A stream with a buffer for what was read beyond the last reply.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
-    stream: S,
+    pub(super) stream: S,
     inbox: Vec<u8>,
     /// Start of the unread part of `inbox`.
     start: usize,
@@ -144,49 +147,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Some(error) if owed == 0 => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// Writes all of `bytes` within `limit`.
-    pub(super) async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), ReadError> {
-        let writing = async {
-            self.stream.write_all(bytes).await?;
-            self.stream.flush().await
-        };
-        timeout(limit, writing)
-            .await
-            .map_err(|_| ReadError::TimedOut(limit))?
-            .map_err(ReadError::from)
-    }
-
-    /// Writes a payload. `limit` is the longest time without progress. Up to `owed` replies may
-    /// arrive during the write. The flag in the error tells whether all bytes had been written to
-    /// the stream; if not, the final dot cannot have arrived.
-    pub(super) async fn write_payload(
-        &mut self,
-        payload: &[u8],
-        owed: usize,
-        limit: Duration,
-    ) -> Result<(), (ReadError, bool)> {
-        let mut rest = payload;
-        while !rest.is_empty() {
-            if rest.len() < payload.len() {
-                self.check_in_step(owed)
-                    .await
-                    .map_err(|error| (error, false))?;
-            }
-            let written = timeout(limit, self.stream.write(rest))
-                .await
-                .map_err(|_| (ReadError::TimedOut(limit), false))?;
-            let written = written.map_err(|error| (ReadError::from(error), false))?;
-            if written == 0 {
-                return Err((ReadError::Closed, false));
-            }
-            rest = rest.get(written..).unwrap_or_default();
-        }
-        let flushed = timeout(limit, self.stream.flush())
-            .await
-            .map_err(|_| (ReadError::TimedOut(limit), true))?;
-        flushed.map_err(|error| (ReadError::from(error), true))
     }
 
     /// Reads one reply with all its lines within `limit`. Its text is then in

@@ -8,7 +8,8 @@
 //!   session     limits, state, QUIT               exchange    one command, one reply
 //!   transaction message and verdict               envelope    MAIL, RCPT, DATA
 //!   chunking    MAIL, RCPT, BDAT in one write     state       state of a session between mails
-//!   framing     commands out, replies in          reply       parses one reply
+//!   framing     replies in                        reply       parses one reply
+//!   writing     commands and messages out
 //!   tls         trusted certificates, handshake   tls_errors  advice on failed handshakes
 //!   classifier  replies and read errors → Failure ehlo        server capabilities
 //!   trace       metrics, transcript
@@ -36,6 +37,7 @@ mod tls;
 mod tls_errors;
 mod trace;
 mod transaction;
+mod writing;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -14,6 +14,7 @@ use super::session::{Limits, Session, SessionConfig};
 use super::tls::{SetupError, Trust};
 use super::trace::{Step, TraceRecorder};
 use super::{Access, Settings};
+use crate::clock::Fence;
 use crate::domain::{Email, Failure, Lane, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
 use crate::transport::compose::compose;
@@ -114,12 +115,16 @@ impl Smtp {
     /// Why the attempt failed, and at which step.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let permit = self.permits().acquire(Lane::Urgent).await?;
-        self.send_on(permit, email).await
+        self.send_on(permit, email, &Fence::none()).await
     }
 
     /// Sends one mail over an idle connection or a new one. If an idle connection turns out to be
     /// unusable (closed by the server, 421, out of step) before any of the payload was written, the
     /// mail is sent over a new one; there is no other retry.
+    ///
+    /// Once the fence is over, nothing before the final dot is written any more, and the attempt
+    /// fails with [`FailureKind::LeaseOver`](crate::domain::FailureKind::LeaseOver). If the dot has
+    /// been written by then, its reply is waited for.
     ///
     /// Dropping the future closes the connection. If the final dot has been written by then, the
     /// server may have accepted the mail.
@@ -130,17 +135,21 @@ impl Smtp {
         &self,
         permit: ConnectionPermit<'_>,
         email: &Email,
+        fence: &Fence,
     ) -> Result<Receipt, Failure> {
         let wire = compose(email, self.common.identity())?;
         if let Some(mut kept) = self.pool.take_idle(&permit) {
-            let result = kept.session.deliver(&wire).await;
+            let result = kept.session.deliver(&wire, fence).await;
             if !kept.session.died_before_payload() {
                 self.pool.release(permit, kept).await;
                 return result;
             }
         }
+        fence
+            .check()
+            .map_err(|_| Failure::lease_over(Stage::Connect))?;
         let mut taken = Checkout::fresh(self.open(&self.recorder).await?);
-        let result = taken.session.deliver(&wire).await;
+        let result = taken.session.deliver(&wire, fence).await;
         self.pool.release(permit, taken).await;
         result
     }
@@ -186,7 +195,7 @@ impl Smtp {
         self.pool.close_idle(&permit).await;
         let mut session = self.open(recorder).await?;
         let result = match (&wire, depth) {
-            (Some(wire), Depth::Mail(_)) => session.deliver(wire).await.map(Some),
+            (Some(wire), Depth::Mail(_)) => session.deliver(wire, &Fence::none()).await.map(Some),
             (Some(wire), _) => session.dry_run(wire).await.map(|()| None),
             (None, _) => Ok(None),
         };

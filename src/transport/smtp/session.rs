@@ -14,6 +14,7 @@ use super::framing::Connection;
 use super::state::{PayloadProgress, SessionState};
 use super::tls::{Channel, Trust};
 use super::trace::TraceRecorder;
+use crate::clock::Fence;
 use crate::domain::Stage;
 use crate::secret::Secret;
 
@@ -79,6 +80,8 @@ pub struct Session<S> {
     /// Whether the last failure was that the server had closed the connection.
     pub(super) gone: bool,
     pub(super) progress: PayloadProgress,
+    /// Whether the current mail may still be sent.
+    pub(super) fence: Fence,
     /// The shortest time to a reply, an estimate of the network round trip.
     pub(super) round_trip: Duration,
     /// Time of the last reply.
@@ -106,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             state: SessionState::Ready,
             gone: false,
             progress: PayloadProgress::Envelope,
+            fence: Fence::none(),
             round_trip: Duration::MAX,
             last_reply_at: Instant::now(),
             mails: 0,
@@ -121,7 +125,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         let started = Instant::now();
         let parting = async {
-            let sent = self.connection.write(b"QUIT\r\n", limit).await.is_ok();
+            let none = Fence::none();
+            let sent = self.connection.write(b"QUIT\r\n", limit, &none).await;
+            let sent = sent.is_ok();
             if sent && wait {
                 self.connection.drain().await.is_ok()
             } else {

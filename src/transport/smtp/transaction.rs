@@ -6,8 +6,10 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::exchange::REASON_TIMEOUT;
+use super::framing::ReadError;
 use super::session::Session;
 use super::state::{PayloadProgress, SessionState};
+use crate::clock::Fence;
 use crate::domain::{Failure, Receipt, Stage};
 use crate::transport::compose::WireMessage;
 use crate::transport::explain::LocalError;
@@ -15,10 +17,18 @@ use crate::transport::explain::LocalError;
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Delivers one mail. [`Session::is_usable`] then tells whether the session can take another.
     ///
+    /// Once the fence is over, nothing is written any more. After the final dot, the reply is waited
+    /// for in any case.
+    ///
     /// # Errors
     /// The step that failed, classified.
-    pub async fn deliver(&mut self, wire: &WireMessage<'_>) -> Result<Receipt, Failure> {
+    pub async fn deliver(
+        &mut self,
+        wire: &WireMessage<'_>,
+        fence: &Fence,
+    ) -> Result<Receipt, Failure> {
         self.progress = PayloadProgress::Envelope;
+        self.fence = fence.clone();
         if let Some(failure) = self.unacceptable(wire) {
             return Err(failure);
         }
@@ -71,11 +81,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let started = Instant::now();
         if let Err((error, complete)) = self
             .connection
-            .write_payload(&wire.payload, 0, self.limits.data)
+            .write_payload(&wire.payload, 0, self.limits.data, &self.fence)
             .await
         {
             let failure = self.lost(if complete { Stage::Dot } else { Stage::Data }, &error);
-            let reason = if complete {
+            let reason = if complete || matches!(error, ReadError::LeaseOver) {
                 None
             } else {
                 self.closing_reason(started).await

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobbell::clock::Fence;
 use jobbell::domain::{Failure, FailureKind, Receipt, Stage};
 use jobbell::telemetry::Metrics;
 use jobbell::transport::compose::compose;
@@ -36,7 +37,7 @@ async fn send(peer: &SmtpPeer, settings: &Settings, capacity: usize) -> Result<R
     .await?;
     let mail = email();
     let wire = compose(&mail, common.identity())?;
-    let result = session.deliver(&wire).await;
+    let result = session.deliver(&wire, &Fence::none()).await;
     assert_eq!(session.is_usable(), result.is_ok());
     result
 }

@@ -2,6 +2,7 @@
 
 mod chunking;
 mod directmail;
+mod fence;
 mod lettre_agrees;
 mod limits;
 mod local_errors;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jobbell::clock::Fence;
 use jobbell::domain::{Failure, FailureKind, Locale, Stage};
 use jobbell::telemetry::Metrics;
 use jobbell::transport::Common;
@@ -96,7 +97,7 @@ async fn failure(
     };
     let mail = email();
     session
-        .deliver(&compose(&mail, common.identity()).unwrap())
+        .deliver(&compose(&mail, common.identity()).unwrap(), &Fence::none())
         .await
         .unwrap_err()
 }

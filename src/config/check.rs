@@ -1,22 +1,17 @@
 //! Builds the settings of every module, and checks that they fit together.
 
-use std::path::PathBuf;
-
-use super::files::file_name;
 use super::key::{HOOKS, Key, TOKENS};
 use super::keys::KEYS;
-use super::layers::BUILT_IN;
-use super::message::Message;
 use super::nearest::{self, did_you_mean};
 use super::reads::is_line;
 use super::report::ShownKey;
 use super::servers::{self, Servers};
 use super::values::{Refusal, Values};
-use super::{Config, Sources, brand, hooks, listener, sender, thumbnails, zones};
+use super::{Config, Sources, brand, hooks, listener, queue, sender, thumbnails, zones};
 use crate::dispatch::{self, RetryPolicy};
 use crate::domain::{Link, Mailbox};
 use crate::routing::{Disabled, Routes};
-use crate::{queue, render, telemetry};
+use crate::{render, telemetry};
 
 /// The origin of a log filter in `$RUST_LOG`.
 pub(super) const RUST_LOG: &str = "$RUST_LOG";
@@ -34,7 +29,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
         picture_wait: thumbnails.enabled.then_some(thumbnails.wait),
         ..routes(values, servers.enabled, from.address.domain())
     };
-    let queue = queue(values, sources, &retry);
+    let queue = queue::read(values, sources, &retry);
     let render = brand::user_templates(values, sources, render);
     let server = listener::read(values, sources);
     let hooks = hooks::read(values, sources, &server);
@@ -154,64 +149,6 @@ fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
         message_id_domain: domain.to_owned(),
         picture_wait: None,
     }
-}
-
-fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::Settings {
-    const STATE_DIR: &str = "queue.state_dir";
-    if !values.has(STATE_DIR) {
-        let systemd = sources
-            .variable("STATE_DIRECTORY")
-            .and_then(|paths| paths.into_string().ok());
-        match systemd.as_deref().and_then(|paths| paths.split(':').next()) {
-            Some(first) => values.supply(STATE_DIR, "$STATE_DIRECTORY", first),
-            None => values.supply(STATE_DIR, BUILT_IN, "./data"),
-        }
-    }
-    let state_dir = values.parsed(STATE_DIR, file_name).unwrap_or_default();
-    let state_dir = sources.resolve(
-        state_dir
-            .strip_prefix(".")
-            .ok()
-            .filter(|rest| !rest.as_os_str().is_empty())
-            .unwrap_or(&state_dir),
-    );
-    let file = values.parsed("queue.url", store_path).unwrap_or_default();
-    let retention = values.span("queue.retention");
-    let payload_retention = if values.has("queue.payload_retention") {
-        values.span("queue.payload_retention").min(retention)
-    } else {
-        retention
-    };
-    queue::Settings {
-        location: queue::Location::Sqlite(state_dir.join(file)),
-        state_dir,
-        max_pending: values.whole("queue.max_pending").unwrap_or(1),
-        retention,
-        payload_retention,
-        recovery_delay: retry.initial,
-    }
-}
-
-fn store_path(url: &str) -> Result<PathBuf, Refusal> {
-    let refuse = |message: [&str; 2]| Err(Some(Message::from(message)));
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return refuse([
-            "this version stores its queue in SQLite only",
-            "此版本的队列只支持 SQLite",
-        ]);
-    }
-    let file = url.strip_prefix("sqlite://").ok_or(None)?;
-    if file.contains(":memory:") {
-        return refuse([
-            "a queue in memory would lose accepted events",
-            "内存中的队列会丢失已接收的事件",
-        ]);
-    }
-    if file.is_empty() || file.ends_with('/') || file.contains(|c: char| c == '?' || c.is_control())
-    {
-        return refuse(["name a file, without parameters", "请指定文件，不带参数"]);
-    }
-    Ok(PathBuf::from(file))
 }
 
 fn log(values: &mut Values) -> telemetry::Settings {

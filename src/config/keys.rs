@@ -3,9 +3,9 @@
 
 use super::expected::{
     ADDRESS_OR_LIST, API_ENDPOINT, CHALLENGE, COLOUR, DIRECTORY, FILE, HEADER, HELO, HOST, HOSTS,
-    HTTP_URL, HTTPS, IMAGE_HOSTS, LANGUAGE, LISTEN, LOCATIONS, LOG_LEVEL, MAIL_KINDS, MAILBOX,
-    PEM_FILE, PROVIDER, PROXIES, QUEUE_URL, RECIPIENTS_50, RECIPIENTS_1000, REGION, RULES_1000,
-    RULES_10000, SCOPES, STATUS_WORDS, TEXT_1000, TIME_ZONE, TOKEN_NAME,
+    HTTP_URL, HTTPS, IMAGE_HOSTS, LANGUAGE, LISTEN, LISTEN_URL, LOCATIONS, LOG_LEVEL, MAIL_KINDS,
+    MAILBOX, NODE_NAME, PEM_FILE, PROVIDER, PROXIES, QUEUE_URL, RECIPIENTS_50, RECIPIENTS_1000,
+    REGION, RULES_1000, RULES_10000, SCOPES, STATUS_WORDS, TEXT_1000, TIME_ZONE, TOKEN_NAME,
 };
 use super::key::{HOOKS, Key, Kind, TOKENS};
 use crate::intake::hooks;
@@ -134,6 +134,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new("queue", "url", Kind::Url(QUEUE_URL)),
     Key::new("queue", "state_dir", Kind::Text(DIRECTORY)),
+    Key::new("queue", "password_file", Kind::Text(FILE)),
+    Key::new("queue", "tls_ca_file", Kind::Text(PEM_FILE)),
+    Key::new("queue", "listen_url", Kind::Url(LISTEN_URL)),
+    Key::new("queue", "secret_key_file", Kind::Text(FILE)),
+    Key::new("queue", "node_name", Kind::Text(NODE_NAME)),
     Key::new("queue", "max_pending", Kind::Whole(1, 1_000_000_000)),
     Key::new("queue", "retention", Kind::Span(SECOND, 3_650 * DAY)),
     Key::new(

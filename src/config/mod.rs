@@ -40,6 +40,7 @@ mod ownership;
 #[doc(hidden)]
 pub mod permissions;
 mod preset;
+mod queue;
 mod reads;
 mod report;
 mod scalars;

@@ -283,11 +283,11 @@ fn contradictory_and_malformed_values_are_reported() {
         ),
         (
             "[queue]\nurl = \"postgres://h/db?password=canary\"\n",
-            ["invalid value \"postgres://***\"", "SQLite only"],
+            ["invalid value \"postgres://***\"", "user name is missing"],
         ),
         (
-            "[queue]\nurl = \"postgres://u:canary@h/db\"\n",
-            ["invalid value \"postgres://***\"", "SQLite only"],
+            "[queue]\nurl = \"postgres://u:canary@h\"\n",
+            ["invalid value \"postgres://***\"", "database is missing"],
         ),
         (
             "[queue]\nurl = \"sqlite://:memory:\"\n",

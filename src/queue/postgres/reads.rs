@@ -98,7 +98,9 @@ impl Store {
 
     pub(in crate::queue) async fn counts(&self) -> Result<Counts, StoreError> {
         let rows = self.read(COUNTS, &[]).await?;
-        Ok(rows.first().map(counts).transpose()?.unwrap_or_default())
+        let counts = rows.first().map(counts).transpose()?.unwrap_or_default();
+        self.shared.counted(&counts);
+        Ok(counts)
     }
 
     pub(in crate::queue) async fn verify_counts(&self) -> Result<CountCheck, StoreError> {

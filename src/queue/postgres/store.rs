@@ -192,11 +192,10 @@ impl Shared {
     pub(super) fn ended(&self, deliveries: usize) {
         let ended = u64::try_from(deliveries).unwrap_or(u64::MAX);
         let subtract = |pending: u64| Some(pending.saturating_sub(ended));
-        // Fails never, since the closure always returns a value.
-        drop(
-            self.pending
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract),
-        );
+        // The closure always returns a value, so it never fails.
+        self.pending
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract)
+            .ok();
     }
 
     /// Why the store cannot work at the moment.

@@ -40,6 +40,30 @@ pub enum UrlError {
     ReadOnly,
 }
 
+impl UrlError {
+    /// The message in Chinese.
+    pub fn chinese(&self) -> String {
+        match self {
+            Self::Scheme => "应为 postgres://用户@主机/数据库".to_owned(),
+            Self::Syntax(detail) => format!("无法解析：{detail}"),
+            Self::Missing(part) => {
+                let part = match *part {
+                    "host" => "主机",
+                    "database" => "数据库",
+                    _ => "用户名",
+                };
+                format!("缺少{part}：应为 postgres://用户@主机/数据库")
+            }
+            Self::Unencrypted(mode) => {
+                format!(
+                    "sslmode={mode} 会把密码和邮件不加密地发往另一台机器；请改为 sslmode=require"
+                )
+            }
+            Self::ReadOnly => "队列需要写入，target_session_attrs 必须为 read-write".to_owned(),
+        }
+    }
+}
+
 /// The URL of a database, checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionUrl {
@@ -119,6 +143,32 @@ impl ConnectionUrl {
         is_local(&self.config)
     }
 
+    /// The password in the text of a password file, by the rules of libpq (PostgreSQL manual, section
+    /// 34.16): the first line that matches host, port, database and user.
+    pub fn password_in(&self, text: &str) -> Option<String> {
+        let config = &self.config;
+        let hosts = config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(_) => "localhost".to_owned(),
+        });
+        let ports = config.get_ports().iter().copied().chain([5432]);
+        let places: Vec<_> = hosts.zip(ports).collect();
+        let database = config.get_dbname().unwrap_or_default();
+        let user = config.get_user().unwrap_or_default();
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .find_map(|line| {
+                let fields = fields(line);
+                let [host, port, name, login, password] = fields.as_slice() else {
+                    return None;
+                };
+                let is = |field: &str, value: &str| field == "*" || field == value;
+                let is_here = (places.iter())
+                    .any(|(known, number)| is(host, known) && is(port, &number.to_string()));
+                (is_here && is(name, database) && is(login, user)).then(|| password.clone())
+            })
+    }
+
     /// Whether both name the same database of the same servers.
     pub fn is_same_database(&self, other: &Self) -> bool {
         let of = |url: &Self| {
@@ -135,6 +185,20 @@ impl std::fmt::Debug for ConnectionUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown)
     }
+}
+
+/// The fields of a line of a password file; a backslash escapes `:` and itself.
+fn fields(line: &str) -> Vec<String> {
+    let (mut fields, mut field, mut characters) = (Vec::new(), String::new(), line.chars());
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => field.extend(characters.next()),
+            ':' if fields.len() < 4 => fields.push(std::mem::take(&mut field)),
+            _ => field.push(c),
+        }
+    }
+    fields.push(field);
+    fields
 }
 
 /// What is wrong, from the parser. Its messages name parameters, not values.
@@ -251,6 +315,14 @@ mod tests {
             "postgres://u:***@h1:5432,h2:5433/db?target_session_attrs=read-write"
         );
         assert!(!url.is_local() && url.is_same_database(&url.clone()));
+    }
+
+    #[test]
+    fn password_is_that_of_the_first_matching_line() {
+        let url = ConnectionUrl::parse("postgres://bell@h1,h2:5433/queue").unwrap();
+        let file = "# comment\nother:5432:queue:bell:no\nh2:5433:*:bell:a\\:b:c\n*:*:*:*:last\n";
+        assert_eq!(url.password_in(file).as_deref(), Some("a:b:c"));
+        assert_eq!(url.password_in("h1:5432:queue:bell"), None);
     }
 
     #[test]

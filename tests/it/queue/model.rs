@@ -490,7 +490,8 @@ async fn compare(queue: &Queue, model: &Model) {
 pub(crate) async fn random_verbs_match_the_model(fixture: &mut QueueFixture) {
     let steps = proptest::collection::vec(step(), 1..60);
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: 24,
+        // Each case in PostgreSQL has a database of its own.
+        cases: if fixture.is_shared() { 8 } else { 24 },
         failure_persistence: None,
         ..ProptestConfig::default()
     });

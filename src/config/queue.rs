@@ -1,0 +1,169 @@
+//! The `[queue]` table.
+
+use std::path::{Path, PathBuf};
+
+use super::files::file_name;
+#[cfg(feature = "postgres")]
+use super::files::{certificate, secret_file};
+use super::layers::BUILT_IN;
+use super::message::{Message, message};
+use super::values::{Refusal, Values};
+use super::{Sources, invisible};
+use crate::dispatch::RetryPolicy;
+use crate::queue::{Location, Settings};
+#[cfg(feature = "postgres")]
+use crate::queue::{PostgresSettings, postgres::ConnectionUrl};
+#[cfg(feature = "postgres")]
+use crate::secret::Secret;
+
+const STATE_DIR: &str = "queue.state_dir";
+const URL: &str = "queue.url";
+/// Keys that only PostgreSQL needs.
+const ONLY_POSTGRES: [&str; 4] = [
+    "queue.password_file",
+    "queue.tls_ca_file",
+    "queue.listen_url",
+    "queue.secret_key_file",
+];
+/// The most characters of a node's name.
+const MAX_NAME: usize = 63;
+
+pub(super) fn read(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> Settings {
+    let state_dir = state_dir(values, sources);
+    let node_name = values.parsed("queue.node_name", node_name);
+    let retention = values.span("queue.retention");
+    let payload_retention = if values.has("queue.payload_retention") {
+        values.span("queue.payload_retention").min(retention)
+    } else {
+        retention
+    };
+    let location = location(values, sources, &state_dir, node_name);
+    Settings {
+        location,
+        state_dir,
+        max_pending: values.whole("queue.max_pending").unwrap_or(1),
+        retention,
+        payload_retention,
+        recovery_delay: retry.initial,
+    }
+}
+
+fn state_dir(values: &mut Values, sources: &Sources) -> PathBuf {
+    if !values.has(STATE_DIR) {
+        let systemd = sources
+            .variable("STATE_DIRECTORY")
+            .and_then(|paths| paths.into_string().ok());
+        match systemd.as_deref().and_then(|paths| paths.split(':').next()) {
+            Some(first) => values.supply(STATE_DIR, "$STATE_DIRECTORY", first),
+            None => values.supply(STATE_DIR, BUILT_IN, "./data"),
+        }
+    }
+    let state_dir = values.parsed(STATE_DIR, file_name).unwrap_or_default();
+    sources.resolve(
+        state_dir
+            .strip_prefix(".")
+            .ok()
+            .filter(|rest| !rest.as_os_str().is_empty())
+            .unwrap_or(&state_dir),
+    )
+}
+
+fn location(
+    values: &mut Values,
+    sources: &Sources,
+    state_dir: &Path,
+    node_name: Option<String>,
+) -> Location {
+    let is_postgres =
+        |text: &str| Ok(text.starts_with("postgres://") || text.starts_with("postgresql://"));
+    if values.parsed(URL, is_postgres) == Some(true) {
+        return shared(values, sources, node_name);
+    }
+    for key in ONLY_POSTGRES {
+        if values.parsed(key, |text| Ok(text.len())).is_some() {
+            let why = message!(
+                "is for PostgreSQL, but queue.url is a SQLite file; remove it",
+                "只用于 PostgreSQL，而 queue.url 是 SQLite 文件；请删除它"
+            );
+            values.problem(key, why);
+        }
+    }
+    let file = values.parsed(URL, store_path).unwrap_or_default();
+    Location::Sqlite(state_dir.join(file))
+}
+
+#[cfg(feature = "postgres")]
+fn shared(values: &mut Values, sources: &Sources, node_name: Option<String>) -> Location {
+    let url = |text: &str| match ConnectionUrl::parse(text) {
+        Ok(_) => Ok(Secret::new(text)),
+        Err(error) => Err(Some(Message::from((error.to_string(), error.chinese())))),
+    };
+    let main = values.parsed(URL, url);
+    let listen_url = values.parsed("queue.listen_url", url);
+    let password_file = secret_file(values, sources, "queue.password_file")
+        .and_then(|_| values.parsed("queue.password_file", file_name))
+        .map(|file| sources.resolve(file));
+    let secret_key_file = values
+        .parsed("queue.secret_key_file", file_name)
+        .map(|file| sources.resolve(file));
+    let password = main
+        .as_ref()
+        .and_then(|url| password(url.expose(), sources));
+    Location::Postgres(Box::new(PostgresSettings {
+        url: main.unwrap_or_else(|| Secret::new("")),
+        password,
+        password_file,
+        tls_ca_file: certificate(values, sources, "queue.tls_ca_file"),
+        listen_url,
+        secret_key_file,
+        node_name,
+    }))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn shared(values: &mut Values, _: &Sources, _: Option<String>) -> Location {
+    let why = message!(
+        "this build has no PostgreSQL; build it with the feature `postgres`",
+        "此版本没有编译 PostgreSQL 支持；请启用 `postgres` 特性重新编译"
+    );
+    values.problem(URL, why);
+    Location::Sqlite(PathBuf::new())
+}
+
+/// The password of the environment, as libpq finds it: `PGPASSWORD`, then the file `PGPASSFILE`.
+#[cfg(feature = "postgres")]
+fn password(url: &str, sources: &Sources) -> Option<Secret> {
+    let variable = |name: &str| sources.variable(name)?.into_string().ok();
+    if let Some(password) = variable("PGPASSWORD") {
+        return Some(Secret::new(password));
+    }
+    let path = sources.resolve(variable("PGPASSFILE")?);
+    let text = std::fs::read_to_string(path).ok()?;
+    let url = ConnectionUrl::parse(url).ok()?;
+    url.password_in(&text).map(Secret::new)
+}
+
+fn node_name(text: &str) -> Result<String, Refusal> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name = invisible::trimmed(text);
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
+        return Err(None);
+    }
+    Ok(name.to_owned())
+}
+
+fn store_path(url: &str) -> Result<PathBuf, Refusal> {
+    let refuse = |message: [&str; 2]| Err(Some(Message::from(message)));
+    let file = url.strip_prefix("sqlite://").ok_or(None)?;
+    if file.contains(":memory:") {
+        return refuse([
+            "a queue in memory would lose accepted events",
+            "内存中的队列会丢失已接收的事件",
+        ]);
+    }
+    if file.is_empty() || file.ends_with('/') || file.contains(|c: char| c == '?' || c.is_control())
+    {
+        return refuse(["name a file, without parameters", "请指定文件，不带参数"]);
+    }
+    Ok(PathBuf::from(file))
+}

@@ -50,4 +50,4 @@ mod url;
 
 pub use open_error::OpenError;
 pub(super) use store::Store;
-pub use url::{ConnectionUrl, UrlError};
+pub use url::{ConnectionUrl, UrlError, UrlPart};

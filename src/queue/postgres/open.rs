@@ -11,6 +11,7 @@ use super::intake::{self, Intake};
 use super::migrate;
 use super::node;
 use super::open_error::OpenError;
+use super::partitions;
 use super::store::{INTAKE, Shared, Store, lock};
 use crate::clock::Clock;
 use crate::queue::rendering::Rendering;
@@ -77,6 +78,10 @@ impl Store {
 /// Migrates the database and begins a life of this node.
 pub(super) async fn begin(shared: &Shared, connection: &Connection) -> Result<(), OpenError> {
     migrate::migrate(connection).await?;
+    // Without them, rows go to the default partitions.
+    if let Err(error) = partitions::ensure(connection).await {
+        tracing::warn!("cannot create the partitions of this week, will retry: {error}");
+    }
     if shared.vault.get().is_none()
         && let Some(vault) = Vault::ephemeral()
     {

@@ -1,124 +1,186 @@
 //! Weekly partitions of events, deliveries, attempts and pictures.
+//!
+//! Others wait behind a statement that waits for a table, so each of these waits only a moment, and
+//! for one table in its transaction: two of them in another order than a verb's would be a deadlock.
 
-use jiff::civil::Date;
+use std::time::Duration;
+
+use jiff::civil::ISOWeekDate;
 use jiff::tz::TimeZone;
-use jiff::{ToSpan as _, Zoned};
+use tokio_postgres::types::Type;
 
-use super::pool::{Checkout, VerbError};
+use super::connection::Connection;
+use super::query_error::QueryError;
 use crate::domain::Timestamp;
 
-/// Tables with partitions.
-const TABLES: [&str; 4] = ["events", "deliveries", "attempts", "pictures"];
-/// Weeks that exist ahead of time, with the current one.
-const AHEAD: i64 = 3;
+/// The tables with partitions.
+pub(super) const TABLES: [&str; 4] = ["events", "deliveries", "attempts", "pictures"];
+/// How many weeks have partitions, with the current one.
+const AHEAD: usize = 3;
+/// Milliseconds of a week, and from the start of a week to that of 1970, a Thursday.
+const WEEK: i64 = 7 * 86_400_000;
+const MONDAY: i64 = 3 * 86_400_000;
+/// How many rows of the default partition are moved into a new one. With more, the week has none.
+const MOST_MOVED: usize = 10_000;
+const LIMIT: Duration = Duration::from_mins(1);
+/// One node at a time changes tables. The number is "Jbep".
+pub(super) const LOCK: i64 = 1_247_962_480;
 
-/// Partitions on record.
-const WEEKS: &str = "SELECT DISTINCT substr(c.relname, length('deliveries_') + 1) AS week FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-     WHERE i.inhparent = to_regclass('jobbell.deliveries') AND c.relname ~ '^deliveries_[0-9]{8}$' ORDER BY 1";
+const NAMES: &str = "SELECT week FROM jobbell.weeks WHERE week = ANY ($1)";
+const RECORD: &str =
+    "INSERT INTO jobbell.weeks (week, first, until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+const NOW: &str = "SELECT jobbell.now_ms() AS now";
 
-/// The partitions of one week, which begins on a Monday, UTC.
+/// A week, from Monday 0:00 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Week(Date);
+pub(super) struct Week {
+    /// Its first millisecond.
+    pub(super) first: i64,
+}
 
 impl Week {
-    /// The week of a time.
-    pub(super) fn of(at: Timestamp) -> Self {
-        let date = at.to_jiff().to_zoned(TimeZone::UTC).date();
-        let since_monday = i64::from(date.weekday().to_monday_zero_offset());
-        Self(date.saturating_sub(since_monday.days()))
+    pub(super) const fn of(millis: i64) -> Self {
+        let since = (millis + MONDAY).rem_euclid(WEEK);
+        Self {
+            first: millis - since,
+        }
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        Date::strptime("%Y%m%d", text).ok().map(Self)
+    /// The first millisecond after it.
+    pub(super) const fn until(self) -> i64 {
+        self.first + WEEK
     }
 
-    fn after(self, weeks: i64) -> Self {
-        Self(self.0.saturating_add(weeks.weeks()))
+    const fn next(self) -> Self {
+        Self {
+            first: self.until(),
+        }
     }
 
-    /// The suffix of its tables.
+    /// The end of the names of its partitions: year and number (ISO 8601).
     pub(super) fn name(self) -> String {
-        self.0.strftime("%Y%m%d").to_string()
-    }
-
-    /// Its first millisecond, and the first of the next week.
-    pub(super) fn bounds(self) -> (i64, i64) {
-        (millis(self.0), millis(self.after(1).0))
+        let monday = Timestamp::from_millis(self.first).to_jiff();
+        let week: ISOWeekDate = monday.to_zoned(TimeZone::UTC).date().iso_week_date();
+        format!("{}w{:02}", week.year(), week.week())
     }
 }
 
-fn millis(date: Date) -> i64 {
-    let start: Option<Zoned> = date.to_zoned(TimeZone::UTC).ok();
-    start.map_or(0, |start| start.timestamp().as_millisecond())
+/// A week that has partitions.
+#[derive(Debug, Clone)]
+pub(super) struct Weekly {
+    pub(super) week: String,
+    pub(super) first: i64,
+    pub(super) until: i64,
+    /// Whether it was marked as ending, perhaps by a node that died.
+    pub(super) is_ending: bool,
+    /// Whether its deliveries are still attached.
+    pub(super) is_whole: bool,
 }
 
-/// Creates the partitions of this week and the next ones, by the clock of the database. Rows of a week
-/// without partitions go to the default ones.
-pub(super) async fn ensure(connection: &mut Checkout<'_>) -> Result<(), VerbError> {
-    let known = weeks(connection).await?;
-    let rows = connection.query("SELECT jobbell.now_ms()", &[]).await?;
-    let now = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-    let first = Week::of(Timestamp::from_millis(now));
-    for week in (0..AHEAD).map(|ahead| first.after(ahead)) {
-        if known.contains(&week) {
-            continue;
+/// This week, by the clock of the database, and the next ones.
+fn wanted(now: i64) -> Vec<Week> {
+    let weeks = std::iter::successors(Some(Week::of(now)), |week| Some(week.next()));
+    weeks.take(AHEAD).collect()
+}
+
+/// The weeks that need partitions.
+pub(super) fn missing(now: i64, known: &[String]) -> Vec<Week> {
+    let mut weeks = wanted(now);
+    weeks.retain(|week| !known.contains(&week.name()));
+    weeks
+}
+
+/// Creates the partitions of this week and the next ones. Rows of a week without partitions go to the
+/// default ones.
+pub(super) async fn ensure(connection: &Connection) -> Result<(), QueryError> {
+    let rows = connection.query(NOW, &[]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let now: i64 = row.try_get("now")?;
+    let names: Vec<String> = wanted(now).iter().map(|week| week.name()).collect();
+    let rows = connection
+        .query(NAMES, &[(&names, Type::TEXT_ARRAY)])
+        .await?;
+    let mut known = Vec::with_capacity(rows.len());
+    for row in rows {
+        known.push(row.try_get("week")?);
+    }
+    create(connection, &missing(now, &known)).await
+}
+
+pub(super) async fn create(connection: &Connection, weeks: &[Week]) -> Result<(), QueryError> {
+    for week in weeks {
+        for table in TABLES {
+            connection.batch(LIMIT, &creation(table, *week)).await?;
         }
-        match connection.batch(&create(week)).await {
-            // Rows of the week are in the default partitions, because no node ran when they had to be
-            // created; or a reader holds the tables.
-            Err(error) if !error.is_outage() => {
-                tracing::warn!(%error, week = week.name(), "cannot create the partitions of a week; its rows go to the default ones");
-            }
-            done => done?,
-        }
+        let values: [super::connection::Value<'_>; 3] = [
+            (&week.name(), Type::TEXT),
+            (&week.first, Type::INT8),
+            (&week.until(), Type::INT8),
+        ];
+        connection.query(RECORD, &values).await?;
     }
     Ok(())
 }
 
-fn create(week: Week) -> String {
-    let (name, (first, last)) = (week.name(), week.bounds());
-    let table = |table: &str| {
-        let options = if table == "deliveries" {
-            // Room for the update at the end of each delivery.
-            " WITH (fillfactor = 85)"
-        } else {
-            ""
-        };
-        format!(
-            "CREATE TABLE IF NOT EXISTS jobbell.{table}_{name} PARTITION OF jobbell.{table} FOR VALUES FROM ({first}) TO ({last}){options};"
-        )
+/// Creates a partition. To attach a table locks the parent less than to create it in place. Rows that
+/// came before it are moved out of the default partition, which must contain none of its range.
+fn creation(table: &str, week: Week) -> String {
+    let (name, first, until) = (week.name(), week.first, week.until());
+    // Room for the update at the end of each delivery, on the same page.
+    let options = match table {
+        "deliveries" => " WITH (fillfactor = 85)",
+        _ => "",
     };
-    // Others wait behind a table lock that waits, so it does not wait long.
-    let tables: String = TABLES.map(table).concat();
     format!(
-        "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_advisory_xact_lock(1247962477); {tables} COMMIT"
+        "DO $$ BEGIN \
+            PERFORM set_config('lock_timeout', '2s', true); \
+            PERFORM pg_advisory_xact_lock({LOCK}); \
+            IF to_regclass('jobbell.{table}_{name}') IS NOT NULL THEN RETURN; END IF; \
+            LOCK TABLE ONLY jobbell.{table} IN SHARE UPDATE EXCLUSIVE MODE; \
+            LOCK TABLE jobbell.{table}_default IN ACCESS EXCLUSIVE MODE; \
+            IF (SELECT count(*) FROM (SELECT FROM jobbell.{table}_default WHERE at >= {first} AND at < {until} LIMIT {MOST_MOVED} + 1) s) > {MOST_MOVED} \
+                THEN RETURN; END IF; \
+            CREATE TABLE jobbell.{table}_{name} (LIKE jobbell.{table} INCLUDING ALL){options}; \
+            WITH moved AS (DELETE FROM jobbell.{table}_default WHERE at >= {first} AND at < {until} RETURNING *) \
+                INSERT INTO jobbell.{table}_{name} SELECT * FROM moved; \
+            ALTER TABLE jobbell.{table} ATTACH PARTITION jobbell.{table}_{name} FOR VALUES FROM ({first}) TO ({until}); \
+         END $$"
     )
-}
-
-/// The weeks that have partitions, oldest first.
-pub(super) async fn weeks(connection: &mut Checkout<'_>) -> Result<Vec<Week>, VerbError> {
-    let mut weeks = Vec::new();
-    for row in connection.query(WEEKS, &[]).await? {
-        weeks.extend(Week::parse(row.try_get("week")?));
-    }
-    Ok(weeks)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_millis()
+    }
+
     #[test]
     fn week_begins_on_monday() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
         for text in ["2026-11-30T00:00:00Z", "2026-12-06T23:59:59.999Z"] {
             let week = Week::of(at(text));
-            assert_eq!(week.name(), "20261130");
-            let bounds = ["2026-11-30T00:00:00Z", "2026-12-07T00:00:00Z"].map(at);
-            let bounds = bounds.map(Timestamp::as_millis);
-            assert_eq!(week.bounds(), (bounds[0], bounds[1]));
-            assert_eq!(Week::parse("20261130"), Some(week));
+            assert_eq!(week.name(), "2026w49");
+            assert_eq!(
+                (week.first, week.until()),
+                (at("2026-11-30T00:00:00Z"), at("2026-12-07T00:00:00Z"))
+            );
         }
-        assert_eq!(Week::of(at("2027-01-01T00:00:00Z")).name(), "20261228");
+        assert_eq!(Week::of(at("1970-01-01T00:00:00Z")).name(), "1970w01");
+        assert_eq!(Week::of(at("2027-01-01T00:00:00Z")).name(), "2026w53");
+    }
+
+    #[test]
+    fn three_weeks_have_partitions() {
+        let now = at("2026-12-01T12:00:00Z");
+        let names = |known: &[&str]| {
+            let known: Vec<_> = known.iter().map(ToString::to_string).collect();
+            let missing = missing(now, &known).into_iter();
+            missing.map(Week::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["2026w49", "2026w50", "2026w51"]);
+        assert_eq!(names(&["2026w48", "2026w49", "2026w51"]), ["2026w50"]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Row;
 
-use super::connection::{Connection, VERB_TIMEOUT, Value};
+use super::connection::{Connection, Value};
 use super::connector::{ConnectError, Connector};
 use super::query_error::QueryError;
 use crate::queue::StoreError;
@@ -186,9 +186,7 @@ impl Checkout<'_> {
         statement: &str,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, QueryError> {
-        let Some(connection) = self.connection.take() else {
-            return Err(QueryError::TimedOut);
-        };
+        let connection = self.connected().await?;
         let answer = connection.query_within(limit, statement, values).await;
         match &answer {
             Err(QueryError::TimedOut) => {}
@@ -216,17 +214,6 @@ impl Checkout<'_> {
     }
 }
 
-impl Checkout<'_> {
-    /// Runs statements without values. After an error the connection is dropped, since a transaction
-    /// may be open.
-    pub(super) async fn batch(&mut self, statements: &str) -> Result<(), QueryError> {
-        let connection = self.connected().await?;
-        connection.batch(VERB_TIMEOUT, statements).await?;
-        self.connection = Some(connection);
-        Ok(())
-    }
-}
-
 impl Drop for Checkout<'_> {
     fn drop(&mut self) {
         let idle = Idle {
@@ -249,6 +236,18 @@ pub(super) enum VerbError {
     /// The statement failed.
     #[error(transparent)]
     Query(#[from] QueryError),
+}
+
+impl VerbError {
+    /// Whether the same statement may succeed at once.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Query(error) if error.is_conflict())
+    }
+
+    /// Whether the statement may have been committed all the same.
+    pub(super) fn may_be_committed(&self) -> bool {
+        matches!(self, Self::Query(error) if error.may_be_committed())
+    }
 }
 
 impl From<VerbError> for StoreError {

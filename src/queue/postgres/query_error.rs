@@ -87,6 +87,11 @@ impl QueryError {
         })
     }
 
+    /// Whether another session holds what the statement needs.
+    pub(super) fn is_lock_timeout(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether only a person can mend it: password, database, rights (classes 28, 3D, 42501).
     pub(super) fn is_permanent(&self) -> bool {
         self.code().is_some_and(|code| {

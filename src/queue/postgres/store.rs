@@ -1,7 +1,7 @@
 //! The handle of an open store, and what its tasks share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
@@ -12,8 +12,9 @@ use super::claims::Claims;
 use super::connector::Connector;
 use super::intake::Intake;
 use super::listen::Notifier;
-use super::maintain::Search;
+pub(super) use super::mutex::lock;
 use super::pool::Pool;
+use super::upkeep::Upkeep;
 use crate::clock::{Clock, FenceHandle};
 use crate::domain::Timestamp;
 use crate::queue::held::HeldLeases;
@@ -61,12 +62,11 @@ pub(super) struct Shared {
     /// stored since.
     pub(super) pending: AtomicU64,
     pub(super) notify: Notifier,
-    /// The search for payloads to remove.
-    pub(super) search: Search,
     /// Why the node cannot work although the database answers, for example another node's name.
     pub(super) trouble: Mutex<Option<String>>,
     /// Notified when a thumbnail job is added here.
     pub(super) thumbnails: Notify,
+    pub(super) upkeep: Upkeep,
 }
 
 /// One life of this node, from its registration until its lease lapses or it stops.
@@ -118,9 +118,9 @@ impl Shared {
             lost: LostTokens::default(),
             pending: AtomicU64::new(0),
             notify: Notifier::default(),
-            search: Search::default(),
             trouble: Mutex::default(),
             thumbnails: Notify::new(),
+            upkeep: Upkeep::default(),
             connector,
         }
     }
@@ -259,10 +259,6 @@ impl Drop for Store {
             task.abort();
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tokens of claims without an answer: what they may hold must be returned to the queue.

@@ -240,50 +240,22 @@ ALTER TABLE jobbell.held   SET (autovacuum_vacuum_scale_factor = 0, autovacuum_v
 ALTER TABLE jobbell.nodes  SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE jobbell.counts SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
+-- Weeks that have partitions. While one is ending, its ended deliveries do not change: they are counted, and then its partitions are dropped.
+CREATE TABLE jobbell.weeks (
+    week   text   PRIMARY KEY,                   -- 2026w49, the end of the names of its partitions
+    first  bigint NOT NULL,
+    until  bigint NOT NULL,
+    ending bigint NOT NULL DEFAULT 0             -- token of the node that drops it
+);
+
 -- Takes rows of a week that has no partition, so that an insert never fails for lack of one.
 CREATE TABLE jobbell.events_default PARTITION OF jobbell.events DEFAULT;
 CREATE TABLE jobbell.deliveries_default PARTITION OF jobbell.deliveries DEFAULT WITH (fillfactor = 85);
 CREATE TABLE jobbell.attempts_default PARTITION OF jobbell.attempts DEFAULT;
 CREATE TABLE jobbell.pictures_default PARTITION OF jobbell.pictures DEFAULT;
 
--- Drops the partitions of a week, from `first` to `last`, unless a delivery of it is pending or ended after `before`. Returns how many deliveries
--- were dropped, or null if the week stays. It waits at most 2 s for readers: everybody else waits behind it.
-CREATE FUNCTION jobbell.drop_week(week text, first bigint, last bigint, before bigint, by_node bigint, by_writer smallint) RETURNS bigint
-    LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
-DECLARE
-    dropped bigint;
-    part text;
-BEGIN
-    IF EXISTS (SELECT FROM jobbell.due WHERE at >= first AND at < last) OR EXISTS (SELECT FROM jobbell.held WHERE at >= first AND at < last) THEN
-        RETURN NULL;
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+        ALTER TABLE jobbell.events ALTER payload SET COMPRESSION lz4;
     END IF;
-    IF EXISTS (SELECT FROM jobbell.deliveries WHERE at >= first AND at < last AND (state = 0 OR ended_at >= before)) THEN
-        RETURN NULL;
-    END IF;
-    FOREACH part IN ARRAY ARRAY['pictures', 'attempts', 'deliveries', 'events'] LOOP
-        EXECUTE format('LOCK TABLE jobbell.%I IN ACCESS EXCLUSIVE MODE', part || '_' || week);
-    END LOOP;
-    -- A delivery may have been retried until the tables were locked.
-    IF EXISTS (SELECT FROM jobbell.deliveries WHERE at >= first AND at < last AND (state = 0 OR ended_at >= before)) THEN
-        RETURN NULL;
-    END IF;
-    WITH n AS (
-        SELECT count(*) AS accepted, count(*) FILTER (WHERE state = 2) AS sent, count(*) FILTER (WHERE state = 3) AS dead,
-            count(*) FILTER (WHERE state = 4) AS suppressed, count(*) FILTER (WHERE state = 5) AS cancelled
-        FROM jobbell.deliveries WHERE at >= first AND at < last
-    ), c AS (
-        INSERT INTO jobbell.counts AS c (node, writer, accepted, sent, dead, suppressed, cancelled)
-        SELECT by_node, by_writer, -accepted, -sent, -dead, -suppressed, -cancelled FROM n
-        ON CONFLICT (node, writer) DO UPDATE SET accepted = c.accepted + excluded.accepted, sent = c.sent + excluded.sent, dead = c.dead + excluded.dead,
-            suppressed = c.suppressed + excluded.suppressed, cancelled = c.cancelled + excluded.cancelled
-    )
-    SELECT accepted INTO dropped FROM n;
-    DELETE FROM jobbell.unsent WHERE at >= first AND at < last;
-    DELETE FROM jobbell.thumbnail_jobs WHERE at >= first AND at < last;
-    DELETE FROM jobbell.event_ids WHERE at >= first AND at < last;
-    DELETE FROM jobbell.job_ends WHERE at >= first AND at < last;
-    FOREACH part IN ARRAY ARRAY['pictures', 'attempts', 'deliveries', 'events'] LOOP
-        EXECUTE format('DROP TABLE jobbell.%I', part || '_' || week);
-    END LOOP;
-    RETURN dropped;
 END $$;

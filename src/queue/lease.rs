@@ -142,6 +142,12 @@ impl Lease {
         &self.fence
     }
 
+    /// Gives the lease another fence.
+    #[cfg(test)]
+    pub(crate) fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
+    }
+
     /// The codes and the secret parts of links in its mail, which must not appear in records and
     /// logs.
     pub fn secrets(&self) -> Vec<String> {

@@ -19,7 +19,7 @@ use tracing::{error, warn};
 use super::attempt::AttemptContext;
 use super::pipeline::Pipeline;
 use crate::clock::Clock;
-use crate::domain::Timestamp;
+use crate::domain::{Outcome, Timestamp};
 use crate::queue::{
     ClaimLimit, Claimer, LEASE, Lease, Queue, SettleError, Settled, Settlement, StoreError,
 };
@@ -235,9 +235,14 @@ async fn settle(
     if settlements.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = settlements.iter().map(|one| one.lease.id).collect();
-    for (id, settled) in ids.into_iter().zip(queue.settle(settlements, now).await?) {
-        if settled == Settled::Stale {
+    let ended: Vec<_> = settlements
+        .iter()
+        .map(|one| (one.lease.id, one.outcome == Outcome::Released))
+        .collect();
+    for ((id, is_released), settled) in ended.into_iter().zip(queue.settle(settlements, now).await?)
+    {
+        // What was released was not sent: that another node took it first is no sign of a copy.
+        if settled == Settled::Stale && !is_released {
             metrics.stale_settlement();
             warn!(delivery = %id, "attempt ended after its lease had expired; it is on record, but the delivery keeps its state and may be sent twice");
         }

@@ -1,3 +1,5 @@
+mod fence;
+
 use super::*;
 use crate::dispatch::{Breaker, RetryPolicy, Server, Settings};
 use crate::domain::{

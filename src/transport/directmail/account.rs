@@ -238,3 +238,67 @@ fn failure(kind: FailureKind, stage: Stage, detail: String) -> Failure {
 fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millis() / 1_000 * 1_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::FenceHandle;
+    use crate::domain::{Locale, Mailbox};
+    use crate::secret::Secret;
+
+    fn account(endpoint: String) -> DirectMail {
+        let common = Common {
+            name: "directmail".into(),
+            from: Mailbox::parse("notify@mail.example.com").unwrap(),
+            reply_to: Vec::new(),
+            max_connections: 1,
+            rate_limit: None,
+            cooldown: Duration::from_secs(30),
+            cooldown_max: Duration::from_mins(15),
+            locale: Locale::En,
+        };
+        let settings = Settings {
+            access_key_id: "id".to_owned(),
+            access_key_secret: Secret::new("secret"),
+            region: crate::transport::directmail::DEFAULT_REGION.to_owned(),
+            endpoint: Some(endpoint),
+            timeout: Duration::from_secs(10),
+            tls_ca_file: None,
+        };
+        let context = Context {
+            metrics: Arc::new(Metrics::new()),
+            replies: Arc::new(Table::new()),
+            clock: Clock::System,
+            state_dir: None,
+        };
+        DirectMail::new(common, settings, &context).unwrap()
+    }
+
+    /// As if the fence had ended while the connection was opened.
+    #[tokio::test]
+    async fn call_is_not_completed_once_the_lease_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let account = account(format!("http://{}/", listener.local_addr().unwrap()));
+        let over = FenceHandle::new().fence();
+        let params = vec![("Subject", "canary".into())];
+        let (result, received) = tokio::join!(account.call(params, None, &over), async {
+            let mut received = String::new();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_to_string(&mut received).await.unwrap();
+            received
+        });
+        let AttemptResult::Failed(failure) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(
+            (failure.kind, failure.stage),
+            (FailureKind::LeaseOver, Stage::Api)
+        );
+        assert!(!received.contains("canary"), "{received}");
+    }
+}

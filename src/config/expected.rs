@@ -75,17 +75,21 @@ pub(super) const PROXIES: Words = [
     "addresses, networks such as \"10.0.0.0/8\", or \"unix\"",
     "地址、网段（如 \"10.0.0.0/8\"）或 \"unix\"",
 ];
-pub(super) const QUEUE_URL: Words = [
-    "\"sqlite://PATH\" or \"postgres://USER@HOST/DATABASE\"",
-    "\"sqlite://路径\" 或 \"postgres://用户@主机/数据库\"",
-];
+pub(super) const QUEUE_URL: Words = if cfg!(feature = "postgres") {
+    [
+        "\"sqlite://PATH\" or \"postgres://USER@HOST/DATABASE\"",
+        "\"sqlite://路径\" 或 \"postgres://用户@主机/数据库\"",
+    ]
+} else {
+    ["\"sqlite://PATH\"", "\"sqlite://路径\""]
+};
 pub(super) const LISTEN_URL: Words = [
     "\"postgres://USER@HOST/DATABASE\"",
     "\"postgres://用户@主机/数据库\"",
 ];
 pub(super) const NODE_NAME: Words = [
-    "1 to 63 letters, digits, `-`, `_` or `.`",
-    "1 至 63 个字母、数字、`-`、`_` 或 `.`",
+    "1 to 63 letters, digits, - _ or .",
+    "1 到 63 个字母、数字或 - _ .",
 ];
 pub(super) const RECIPIENTS_50: Words = [
     "at most 50 addresses, as an array or separated by commas",

@@ -28,15 +28,7 @@ pub(super) fn secret_file(values: &mut Values, sources: &Sources, path: &str) ->
     let shown = file.display();
     match read(&file) {
         Ok((text, mode)) => {
-            if mode & 0o004 != 0 {
-                values.warn(
-                    path,
-                    message!(
-                        "{shown} can be read by all users; run chmod 600 on it",
-                        "所有用户都能读取 {shown}；请对其执行 chmod 600"
-                    ),
-                );
-            }
+            warn_if_readable(values, path, &file, mode);
             Some(text)
         }
         Err(why) => {
@@ -47,9 +39,47 @@ pub(super) fn secret_file(values: &mut Values, sources: &Sources, path: &str) ->
     }
 }
 
-fn read(path: &Path) -> Result<(String, u32), Message> {
-    let explain = |error: std::io::Error| {
-        match error.kind() {
+fn warn_if_readable(values: &mut Values, path: &str, file: &Path, mode: u32) {
+    if mode & 0o004 != 0 {
+        let shown = file.display();
+        values.warn(
+            path,
+            message!(
+                "{shown} can be read by all users; run chmod 600 on it",
+                "所有用户都能读取 {shown}；请对其执行 chmod 600"
+            ),
+        );
+    }
+}
+
+/// The path of a file with a key of this many random bytes.
+#[cfg(feature = "postgres")]
+pub(super) fn key_file(
+    values: &mut Values,
+    sources: &Sources,
+    path: &str,
+    bytes: u64,
+) -> Option<PathBuf> {
+    let file = sources.resolve(values.parsed(path, file_name)?);
+    let why = match std::fs::File::open(&file).and_then(|file| file.metadata()) {
+        Ok(meta) if meta.is_file() && meta.len() == bytes => {
+            warn_if_readable(values, path, &file, meta.permissions().mode());
+            return Some(file);
+        }
+        Ok(_) => message!(
+            "does not contain {bytes} bytes; make one with (umask 077; head -c {bytes} /dev/urandom > FILE), and copy it to every node",
+            "不是 {bytes} 字节；请用 (umask 077; head -c {bytes} /dev/urandom > 文件) 生成，并复制到每个节点"
+        ),
+        Err(error) => explain(error),
+    };
+    let name = format!("{} ", file.display());
+    values.problem(path, why.after(&name, &name));
+    None
+}
+
+/// Why a file cannot be read; follows its name.
+fn explain(error: std::io::Error) -> Message {
+    match error.kind() {
         ErrorKind::NotFound => [
             "does not exist; create it or correct the path",
             "不存在；请创建该文件或更正路径",
@@ -65,7 +95,9 @@ fn read(path: &Path) -> Result<(String, u32), Message> {
             "无法读取：{kind}；请更正路径或文件"
         ),
     }
-    };
+}
+
+fn read(path: &Path) -> Result<(String, u32), Message> {
     let meta = std::fs::metadata(path).map_err(explain)?;
     if !meta.is_file() {
         return Err([

@@ -16,6 +16,8 @@ mod aliases;
 mod brand;
 mod check;
 mod credentials;
+#[cfg(feature = "postgres")]
+mod database;
 mod directmail;
 mod embedding;
 mod environment;

@@ -7,6 +7,8 @@ use std::path::Path;
 use super::keys::KEYS;
 use super::message::{Message, message};
 use super::ownership::{existing, others_may_write};
+use super::shown::mask_url;
+use super::value::Value;
 use super::values::Values;
 use super::{Config, Sources};
 use crate::http::Listen;
@@ -51,12 +53,19 @@ fn configuration(values: &mut Values, path: &Path, name: &str) {
     }
     let secret = values
         .paths()
-        .find(|path| is_secret(path) && values.origin(path).starts_with(&format!("{name}:")))
+        .find(|path| {
+            let is_secret = is_secret(path) || contains_password(values, path);
+            is_secret && values.origin(path).starts_with(&format!("{name}:"))
+        })
         .map(str::to_owned);
     if let Some(key) = secret {
+        let file = match key.as_str() {
+            "queue.url" | "queue.listen_url" => "queue.password_file".to_owned(),
+            key => format!("{key}_file"),
+        };
         let message = message!(
-            "all users can read this secret; run chmod 600 {0}, or move it to a separate file ({key}_file)",
-            "所有用户都能读取该密钥；请执行 chmod 600 {0}，或改存到单独的文件（{key}_file）",
+            "all users can read this secret; run chmod 600 {0}, or move it to a separate file ({file})",
+            "所有用户都能读取该密钥；请执行 chmod 600 {0}，或改存到单独的文件（{file}）",
             path.display()
         );
         values.warn(&key, message);
@@ -65,6 +74,12 @@ fn configuration(values: &mut Values, path: &Path, name: &str) {
 
 fn is_secret(path: &str) -> bool {
     super::lookup::find(path).is_some_and(|key| key.kind.is_secret())
+}
+
+/// Whether a database's URL contains a password.
+fn contains_password(values: &Values, path: &str) -> bool {
+    let is_masked = |value: &Value| mask_url(&value.to_string()).contains("***");
+    matches!(path, "queue.url" | "queue.listen_url") && values.stated(path).is_some_and(is_masked)
 }
 
 fn state_dir(values: &mut Values, path: &Path) {

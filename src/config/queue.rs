@@ -2,19 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::file_name;
+use super::Sources;
 #[cfg(feature = "postgres")]
-use super::files::{certificate, secret_file};
+use super::database::read as shared;
+use super::files::file_name;
 use super::layers::BUILT_IN;
-use super::message::{Message, message};
+use super::message::Message;
 use super::values::{Refusal, Values};
-use super::{Sources, invisible};
 use crate::dispatch::RetryPolicy;
 use crate::queue::{Location, Settings};
-#[cfg(feature = "postgres")]
-use crate::queue::{PostgresSettings, postgres::ConnectionUrl};
-#[cfg(feature = "postgres")]
-use crate::secret::Secret;
 
 const STATE_DIR: &str = "queue.state_dir";
 const URL: &str = "queue.url";
@@ -30,6 +26,7 @@ const MAX_NAME: usize = 63;
 
 pub(super) fn read(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> Settings {
     let state_dir = state_dir(values, sources);
+    // With SQLite, too: a state directory has one node in any case.
     let node_name = values.parsed("queue.node_name", node_name);
     let retention = values.span("queue.retention");
     let payload_retention = if values.has("queue.payload_retention") {
@@ -81,10 +78,10 @@ fn location(
     }
     for key in ONLY_POSTGRES {
         if values.parsed(key, |text| Ok(text.len())).is_some() {
-            let why = message!(
-                "is for PostgreSQL, but queue.url is a SQLite file; remove it",
-                "只用于 PostgreSQL，而 queue.url 是 SQLite 文件；请删除它"
-            );
+            let why = [
+                "is for PostgreSQL, but queue.url is a SQLite file; remove it, or set queue.url",
+                "只用于 PostgreSQL，而 queue.url 是 SQLite 文件；请删去，或设置 queue.url",
+            ];
             values.problem(key, why);
         }
     }
@@ -92,64 +89,23 @@ fn location(
     Location::Sqlite(state_dir.join(file))
 }
 
-#[cfg(feature = "postgres")]
-fn shared(values: &mut Values, sources: &Sources, node_name: Option<String>) -> Location {
-    let url = |text: &str| match ConnectionUrl::parse(text) {
-        Ok(_) => Ok(Secret::new(text)),
-        Err(error) => Err(Some(Message::from((error.to_string(), error.chinese())))),
-    };
-    let main = values.parsed(URL, url);
-    let listen_url = values.parsed("queue.listen_url", url);
-    let password_file = secret_file(values, sources, "queue.password_file")
-        .and_then(|_| values.parsed("queue.password_file", file_name))
-        .map(|file| sources.resolve(file));
-    let secret_key_file = values
-        .parsed("queue.secret_key_file", file_name)
-        .map(|file| sources.resolve(file));
-    let password = main
-        .as_ref()
-        .and_then(|url| password(url.expose(), sources));
-    Location::Postgres(Box::new(PostgresSettings {
-        url: main.unwrap_or_else(|| Secret::new("")),
-        password,
-        password_file,
-        tls_ca_file: certificate(values, sources, "queue.tls_ca_file"),
-        listen_url,
-        secret_key_file,
-        node_name,
-    }))
-}
-
 #[cfg(not(feature = "postgres"))]
 fn shared(values: &mut Values, _: &Sources, _: Option<String>) -> Location {
-    let why = message!(
-        "this build has no PostgreSQL; build it with the feature `postgres`",
-        "此版本没有编译 PostgreSQL 支持；请启用 `postgres` 特性重新编译"
-    );
+    let why = [
+        "this build has no PostgreSQL (feature `postgres`); set a SQLite file, or use a build that has it",
+        "此版本不含 PostgreSQL 支持（feature `postgres`）；请改用 SQLite 文件，或使用含该功能的版本",
+    ];
     values.problem(URL, why);
     Location::Sqlite(PathBuf::new())
 }
 
-/// The password of the environment, as libpq finds it: `PGPASSWORD`, then the file `PGPASSFILE`.
-#[cfg(feature = "postgres")]
-fn password(url: &str, sources: &Sources) -> Option<Secret> {
-    let variable = |name: &str| sources.variable(name)?.into_string().ok();
-    if let Some(password) = variable("PGPASSWORD") {
-        return Some(Secret::new(password));
-    }
-    let path = sources.resolve(variable("PGPASSFILE")?);
-    let text = std::fs::read_to_string(path).ok()?;
-    let url = ConnectionUrl::parse(url).ok()?;
-    url.password_in(&text).map(Secret::new)
-}
-
 fn node_name(text: &str) -> Result<String, Refusal> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name = invisible::trimmed(text);
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
-        return Err(None);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(is_allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(None)
     }
-    Ok(name.to_owned())
 }
 
 fn store_path(url: &str) -> Result<PathBuf, Refusal> {

@@ -4,6 +4,8 @@ use super::key::Kind;
 use super::report::Found;
 use super::scalars::{flag, list, number, text};
 use super::value::Value;
+#[cfg(feature = "postgres")]
+use crate::queue::postgres::ConnectionUrl;
 
 /// An invalid value for a problem: the value itself, or only its type if it is or may contain a
 /// secret.
@@ -60,15 +62,17 @@ pub(super) fn show(kind: Kind, value: &Value) -> String {
     }
 }
 
-/// A text in quotes, masked according to its kind, with at most 80 characters and without control
-/// characters.
+/// A text in quotes, masked according to its kind, without control characters. It has at most 80
+/// characters; the URL of a database, which may name many hosts, 1,000.
 fn quote(kind: Kind, text: &str) -> String {
     let text = match kind {
         Kind::Address(_) | Kind::List(_) => mask_address(text),
         Kind::Url(_) => mask_url(text),
         _ => text.to_owned(),
     };
-    let short: String = text.chars().take(80).collect();
+    let is_database = matches!(kind, Kind::Url(_)) && text.starts_with("postgres");
+    let most = if is_database { 1_000 } else { 80 };
+    let short: String = text.chars().take(most).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!(
         "\"{}{dots}\"",
@@ -97,9 +101,12 @@ fn mask_address(text: &str) -> String {
     text.split(',').map(mask).collect::<Vec<_>>().join(",")
 }
 
-/// Only the scheme of a URL with credentials or query parameters.
-fn mask_url(text: &str) -> String {
+/// Only the scheme of a URL with credentials or query parameters; of a database's URL all but the
+/// password.
+pub(super) fn mask_url(text: &str) -> String {
     match text.split_once("://") {
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => ConnectionUrl::masked(text),
         Some((scheme, rest)) if rest.contains(['@', '?']) => format!("{scheme}://***"),
         None if text.contains('@') => "***".to_owned(),
         _ => text.to_owned(),

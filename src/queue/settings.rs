@@ -25,6 +25,15 @@ impl Location {
             Self::Postgres(_) => None,
         }
     }
+
+    /// The settings of a PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(&self) -> Option<&PostgresSettings> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(settings) => Some(settings),
+        }
+    }
 }
 
 /// The `[queue]` table.
@@ -49,11 +58,13 @@ pub struct Settings {
 #[cfg(feature = "postgres")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresSettings {
-    /// `queue.url`: `postgres://…`, possibly with several hosts and with a password.
+    /// `queue.url`: `postgres://…`, possibly with several hosts and with a password. It has a user name
+    /// and a database, added from the environment if need be.
     pub url: Secret,
-    /// The password of the environment (`PGPASSWORD`, `PGPASSFILE`), if the URL contains none.
+    /// The password for a URL without one: that of `url`, else that of the environment (`PGPASSWORD`,
+    /// `PGPASSFILE`) if there is no `password_file`.
     pub password: Option<Secret>,
-    /// `queue.password_file`: the password, if the URL contains none.
+    /// `queue.password_file`: the password for a URL without one. It is read for each connection.
     pub password_file: Option<PathBuf>,
     /// `queue.tls_ca_file`: root certificates besides those of the system.
     pub tls_ca_file: Option<PathBuf>,

@@ -282,14 +282,6 @@ fn contradictory_and_malformed_values_are_reported() {
             ["retry.max: shorter than retry.initial", "config.toml:3:7"],
         ),
         (
-            "[queue]\nurl = \"postgres://h/db?password=canary\"\n",
-            ["invalid value \"postgres://***\"", "user name is missing"],
-        ),
-        (
-            "[queue]\nurl = \"postgres://u:canary@h\"\n",
-            ["invalid value \"postgres://***\"", "database is missing"],
-        ),
-        (
             "[queue]\nurl = \"sqlite://:memory:\"\n",
             ["queue.url", "would lose"],
         ),
@@ -358,4 +350,14 @@ fn contradictory_and_malformed_values_are_reported() {
     ] {
         assert_in(&Scene::file(text).bad(), &parts);
     }
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn build_without_postgresql_says_so() {
+    let problems = Scene::file("[queue]\nurl = \"postgres://u:canary@h/db\"\n").bad();
+    assert_in(
+        &problems,
+        &["queue.url: this build has no PostgreSQL (feature `postgres`)"],
+    );
 }

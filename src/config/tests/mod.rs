@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod brand;
+#[cfg(feature = "postgres")]
+mod database;
 mod hooks;
 mod layering;
 mod reference;

@@ -17,7 +17,7 @@ impl Scene {
         self
     }
 
-    fn readable_by_all(self, name: &str) -> Self {
+    pub(super) fn readable_by_all(self, name: &str) -> Self {
         std::fs::set_permissions(
             self.path().join(name),
             std::fs::Permissions::from_mode(0o644),
@@ -28,7 +28,7 @@ impl Scene {
 }
 
 /// Everything of a configuration that could be printed.
-fn everything(scene: &Scene) -> String {
+pub(super) fn everything(scene: &Scene) -> String {
     let sources = format!("{:?}", scene.sources());
     match scene.load() {
         Ok(loaded) => format!(

@@ -105,7 +105,7 @@ impl Connector {
             && let Some(path) = &self.password_file
         {
             match tokio::fs::read_to_string(path).await {
-                Ok(text) => drop(config.password(text.trim_end_matches(['\r', '\n']))),
+                Ok(text) => drop(config.password(without_line_end(&text))),
                 Err(error) => {
                     tracing::warn!(
                         "cannot read queue.password_file {}: {error}",
@@ -165,6 +165,12 @@ impl Connector {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The password in the text of a file, which may begin with a byte order mark.
+fn without_line_end(text: &str) -> &str {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    text.trim_end_matches(['\r', '\n'])
 }
 
 /// Why there is no connection.

@@ -122,13 +122,13 @@ mod tests {
         let handle = FenceHandle::new();
         let fence = handle.fence();
         assert!(is_over_at(&fence, 0), "not extended yet");
-        handle.extend_to(Duration::from_millis(25_000));
+        handle.extend_to(Duration::from_secs(25));
         let readings = [0, 24_999, 25_000, 3_600_000];
         assert_eq!(
             readings.map(|now| is_over_at(&fence, now)),
             [false, false, true, true]
         );
-        handle.extend_to(Duration::from_millis(30_000));
+        handle.extend_to(Duration::from_secs(30));
         assert!(!is_over_at(&fence, 25_000) && is_over_at(&fence, 30_000));
         handle.clone().end();
         assert!(is_over_at(&fence, 0) && is_over_at(&handle.fence(), 0));
@@ -138,10 +138,10 @@ mod tests {
     fn lost_mail_ends_no_other_fence() {
         let handle = FenceHandle::new();
         let (one, other) = (handle.fence(), handle.fence());
-        handle.extend_to(Duration::from_millis(25_000));
+        handle.extend_to(Duration::from_secs(25));
         one.clone().lose();
         assert!(is_over_at(&one, 1) && !is_over_at(&other, 1));
-        handle.extend_to(Duration::from_millis(30_000));
+        handle.extend_to(Duration::from_secs(30));
         assert!(is_over_at(&one, 1), "another node has the mail for good");
     }
 

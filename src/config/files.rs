@@ -70,7 +70,7 @@ pub(super) fn key_file(
             "does not contain {bytes} bytes; make one with (umask 077; head -c {bytes} /dev/urandom > FILE), and copy it to every node",
             "不是 {bytes} 字节；请用 (umask 077; head -c {bytes} /dev/urandom > 文件) 生成，并复制到每个节点"
         ),
-        Err(error) => explain(error),
+        Err(error) => explain(&error),
     };
     let name = format!("{} ", file.display());
     values.problem(path, why.after(&name, &name));
@@ -78,7 +78,7 @@ pub(super) fn key_file(
 }
 
 /// Why a file cannot be read; follows its name.
-fn explain(error: std::io::Error) -> Message {
+fn explain(error: &std::io::Error) -> Message {
     match error.kind() {
         ErrorKind::NotFound => [
             "does not exist; create it or correct the path",
@@ -98,7 +98,7 @@ fn explain(error: std::io::Error) -> Message {
 }
 
 fn read(path: &Path) -> Result<(String, u32), Message> {
-    let meta = std::fs::metadata(path).map_err(explain)?;
+    let meta = std::fs::metadata(path).map_err(|error| explain(&error))?;
     if !meta.is_file() {
         return Err([
             "is not a regular file; use a file that contains the secret",
@@ -114,10 +114,10 @@ fn read(path: &Path) -> Result<(String, u32), Message> {
         .into());
     }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(explain)?;
+    let file = std::fs::File::open(path).map_err(|error| explain(&error))?;
     file.take(MAX_FILE)
         .read_to_end(&mut bytes)
-        .map_err(explain)?;
+        .map_err(|error| explain(&error))?;
     let text = crate::encoding::utf8_file(bytes)
         .map_err(|why| Message::from((why.to_string(), "不是 UTF-8 文本".to_owned())))?;
     if invisible::trimmed(&text).is_empty() {

@@ -23,8 +23,8 @@ impl ConnectionUrl {
                 Host::Unix(path) => path.display().to_string(),
             };
             let place = [&host, &port.to_string(), database, user];
-            let lines = text.lines().filter(|line| !line.starts_with('#'));
-            lines.filter_map(|line| password(line, place)).next()
+            let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+            lines.find_map(|line| password(line, place))
         };
         let mut hosts = config.get_hosts().iter().zip(config.get_ports());
         hosts.find_map(find).filter(|password| !password.is_empty())

@@ -182,8 +182,8 @@ impl<'a> Query<'a> {
 
 /// The known parameter of this name.
 fn known(name: &str, position: usize, is_password_before: bool) -> Result<&'static str, UrlError> {
-    let known = PARTS.into_iter().chain(PARAMETERS);
-    if let Some(known) = known.into_iter().find(|known| *known == name) {
+    let mut known = PARTS.into_iter().chain(PARAMETERS);
+    if let Some(known) = known.find(|known| *known == name) {
         return Ok(known);
     }
     if let Some((name, instead)) = UNSUPPORTED.into_iter().find(|(known, _)| *known == name) {

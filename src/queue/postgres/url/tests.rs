@@ -1,6 +1,11 @@
 //! The rules of a database's URL.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
+use tokio_postgres::config::{
+    ChannelBinding, LoadBalanceHosts, SslNegotiation, TargetSessionAttrs,
+};
 
 use super::*;
 

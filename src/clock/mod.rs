@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use fence::{Fence, FenceHandle, FenceOver};
-pub use step_detector::{ClockState, Reading, StepDetector};
+pub use step_detector::{ClockState, Reading, StepDetector, boot_id};
 
 use crate::domain::Timestamp;
 
@@ -40,7 +40,7 @@ impl Clock {
     /// A clock whose store time has no steps. [`Queue::open`](crate::queue::Queue::open) continues
     /// the store time of its database.
     pub fn adjusted() -> Self {
-        let detector = StepDetector::new(Reading::system(), step_detector::boot_id());
+        let detector = StepDetector::new(Reading::system(), boot_id());
         Self::Adjusted(Arc::new(Mutex::new(detector)))
     }
 
@@ -97,6 +97,15 @@ impl Clock {
         let reading = self.reading();
         if let Some(mut detector) = self.detector() {
             detector.resume(saved, as_of, reading);
+        }
+    }
+
+    /// Makes store time the time of a database, which shows `now` at the moment, give or take
+    /// `precision`. A manual clock stays as it is.
+    pub fn follow(&self, now: Timestamp, precision: Duration) {
+        if let Self::Adjusted(detector) = self {
+            let reading = self.reading();
+            lock(detector).follow(now, precision, reading);
         }
     }
 

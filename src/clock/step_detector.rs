@@ -123,6 +123,22 @@ impl StepDetector {
         self.now
     }
 
+    /// Follows the clock of a database that shows `now` at a reading, give or take `precision`.
+    /// Store time goes back only if that clock was set back, since it would stand still for as long.
+    pub fn follow(&mut self, now: Timestamp, precision: Duration, reading: Reading) {
+        self.read(reading);
+        let offset = reading.wall.as_millis().saturating_sub(now.as_millis());
+        let precision = i64::try_from(precision.as_millis()).unwrap_or(i64::MAX);
+        if self.state.offset.saturating_sub(offset).abs() <= precision {
+            return;
+        }
+        self.state.offset = offset;
+        self.state.booted_at = reading.booted_at();
+        if self.now.as_millis().saturating_sub(now.as_millis()) > SMALLEST_STEP {
+            self.now = now;
+        }
+    }
+
     /// The store time at the last reading.
     pub const fn now(&self) -> Timestamp {
         self.now
@@ -134,8 +150,8 @@ impl StepDetector {
     }
 }
 
-/// Identifies the current boot of the machine (`random(4)`).
-pub(super) fn boot_id() -> Option<String> {
+/// Identifies the current boot of the machine (`random(4)`); `None` if the system does not say.
+pub fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
 }
@@ -170,6 +186,28 @@ mod tests {
                 assert_eq!(detector.state().offset, set);
             }
         }
+    }
+
+    #[test]
+    fn clock_of_a_database_is_followed() {
+        let mut detector = detector();
+        let precision = Duration::from_millis(5);
+        let at = |seconds: i64| reading(seconds * 1_000, 0);
+        detector.follow(NOON.shifted(HOUR), precision, at(0));
+        assert_eq!(detector.read(at(1)), NOON.shifted(HOUR + 1_000));
+        // Within the precision, nothing changes.
+        detector.follow(NOON.shifted(HOUR + 2_004), precision, at(2));
+        assert_eq!(detector.state().offset, -HOUR);
+        // A small step back stops store time for a moment, a large one is followed.
+        detector.follow(NOON.shifted(HOUR), precision, at(3));
+        assert_eq!(detector.now(), NOON.shifted(HOUR + 3_000));
+        detector.follow(NOON, precision, at(4));
+        assert_eq!(detector.read(at(5)), NOON.shifted(1_000));
+        // The node's own clock has no effect.
+        let set = reading(6_000, 2 * HOUR);
+        assert_eq!(detector.read(set), NOON.shifted(2_000));
+        detector.follow(NOON.shifted(3_000), precision, reading(7_000, 2 * HOUR));
+        assert_eq!(detector.read(reading(8_000, 2 * HOUR)), NOON.shifted(4_000));
     }
 
     #[test]

@@ -23,6 +23,12 @@ impl HeldLeases {
         }
     }
 
+    /// How many are held.
+    #[cfg(feature = "postgres")]
+    pub(super) fn len(&self) -> usize {
+        self.map().len()
+    }
+
     pub(super) fn contains(&self, key: LeaseKey) -> bool {
         self.map().contains_key(&key)
     }

@@ -130,7 +130,8 @@ impl Queue {
     pub async fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
         #[cfg(feature = "postgres")]
         if let Location::Postgres(postgres) = &settings.location {
-            let store = postgres::Store::open(settings, postgres, clock).await?;
+            let pace = postgres::Pace::default();
+            let store = postgres::Store::open(settings, postgres, clock, pace).await?;
             return Ok(Self(Arc::new(Backend::Postgres(store))));
         }
         let clock = clock.clone();

@@ -13,6 +13,12 @@ const MAX_CRASHES: u32 = 3;
 /// retries.
 const BETWEEN_RETRIES: Duration = Duration::from_mins(1);
 
+/// The detail of the recorded attempt of a mail that may have been sent when its node ended.
+pub(super) const INTERRUPTED: &str =
+    "the daemon stopped while sending this mail; the server may have accepted it";
+/// The same for a mail that was being rendered.
+pub(super) const CRASHED: &str = "the daemon crashed while rendering this mail; it was not sent";
+
 /// The columns that the end of a lease and an operator change. A claim changes others ([`claim`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change<'a> {

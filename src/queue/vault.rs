@@ -98,6 +98,12 @@ impl Vault {
         Some([&self.sealed_head()[..], &nonce, &text, tag.as_ref()].concat())
     }
 
+    /// Tells keys apart. Says nothing about the key.
+    #[cfg(feature = "postgres")]
+    pub(super) const fn id(&self) -> &[u8] {
+        &self.id
+    }
+
     /// The first bytes of every payload that this key encrypts.
     pub(super) fn sealed_head(&self) -> Vec<u8> {
         [&[SEALED][..], &self.id].concat()

@@ -32,6 +32,7 @@ impl Store {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<Lease>, StoreError> {
+        self.check_open()?;
         sweep::run(&self.shared, now).await?;
         let lows = LowerBounds::default().get(now);
         let claimed = run(&self.shared, bounded(limit), lease, now, lows).await?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_postgres::{Config, Notification};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -30,6 +30,8 @@ pub(super) struct Connector {
     state: Mutex<State>,
     /// Increased by every outage: connections of an earlier generation are dropped.
     generation: AtomicU64,
+    /// Notified by every outage.
+    began: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ impl Connector {
             tls: MakeRustlsConnect::new(tls),
             state: Mutex::default(),
             generation: AtomicU64::new(0),
+            began: Notify::new(),
         })
     }
 
@@ -126,14 +129,15 @@ impl Connector {
         }
     }
 
-    fn succeeded(&self) {
+    /// The database can be used.
+    pub(super) fn succeeded(&self) {
         if self.state().outage.take().is_some() {
             tracing::info!("the database can be reached again");
         }
     }
 
     /// Records an outage, which drops every connection.
-    pub(super) fn failed(&self, error: &QueryError) {
+    pub(super) fn failed(&self, error: &dyn std::fmt::Display) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         let mut state = self.state();
         let pause = match &state.outage {
@@ -150,6 +154,27 @@ impl Connector {
             pause,
             next_try: Instant::now() + pause + jitter,
         });
+        drop(state);
+        self.began.notify_one();
+    }
+
+    /// How long to wait before the next attempt to connect.
+    pub(super) fn pause(&self) -> Duration {
+        let state = self.state();
+        let next_try = state.outage.as_ref().map(|outage| outage.next_try);
+        next_try.map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// Completes when an outage was recorded that no caller has seen.
+    pub(super) async fn outage_began(&self) {
+        self.began.notified().await;
+    }
+
+    /// The ports of the URL.
+    pub(super) fn ports(&self) -> &[u16] {
+        self.config.get_ports()
     }
 
     /// Why the database cannot be reached, if so.

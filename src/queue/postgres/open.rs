@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::claim;
-use super::connection::Connection;
 use super::connector::Connector;
+use super::heartbeat::Keeper;
 use super::intake::{self, Intake};
-use super::migrate;
-use super::node;
+use super::node::{self, Home};
 use super::open_error::OpenError;
-use super::partitions;
+use super::pace::Pace;
+use super::state_dir::StateDir;
 use super::store::{INTAKE, Shared, Store, lock};
 use crate::clock::Clock;
+use crate::domain::DeliveryId;
 use crate::queue::rendering::Rendering;
-use crate::queue::vault::Vault;
 use crate::queue::{PostgresSettings, Settings};
 
 impl Store {
@@ -28,24 +28,24 @@ impl Store {
         settings: &Settings,
         postgres: &PostgresSettings,
         clock: &Clock,
+        pace: Pace,
     ) -> Result<Self, OpenError> {
         let connector = Arc::new(Connector::new(postgres.url.expose(), postgres)?);
-        let shared = Arc::new(Shared::new(settings, Arc::clone(&connector), clock));
-        match connector.connect_now(None).await {
-            Ok(connection) => begin(&shared, &connection).await?,
-            Err(error) if error.is_permanent() => return Err(error.into()),
-            Err(error) => connector.failed(&error),
-        }
+        let (dir, rendering, left) = state_dir(settings).await?;
+        let name = (postgres.node_name.clone()).unwrap_or_else(|| dir.default_name());
+        let shared = Arc::new(Shared::new(settings, connector, clock, name, pace));
+        let mut keeper = Keeper::new(Arc::clone(&shared), Home::new(dir, left));
+        keeper.start().await?;
         let closed = CancellationToken::new();
         let (intake, inbox) = Intake::new();
         let store = Self {
             intake,
-            rendering: Rendering::default(),
+            rendering,
             tasks: Mutex::default(),
             closed: closed.clone(),
             shared,
         };
-        store.spawn(node::keep(Arc::clone(&store.shared), closed.clone()));
+        store.spawn(keeper.run(closed.clone()));
         store.spawn(claim::keep(Arc::clone(&store.shared), closed.clone()));
         for _ in 0..INTAKE {
             let shared = Arc::clone(&store.shared);
@@ -69,23 +69,25 @@ impl Store {
         for task in tasks {
             drop(task.await);
         }
+        node::end(&self.shared).await;
         for pool in [&self.shared.intake, &self.shared.work, &self.shared.reads] {
             pool.close();
         }
     }
 }
 
-/// Migrates the database and begins a life of this node.
-pub(super) async fn begin(shared: &Shared, connection: &Connection) -> Result<(), OpenError> {
-    migrate::migrate(connection).await?;
-    // Without them, rows go to the default partitions.
-    if let Err(error) = partitions::ensure(connection).await {
-        tracing::warn!("cannot create the partitions of this week, will retry: {error}");
-    }
-    if shared.vault.get().is_none()
-        && let Some(vault) = Vault::ephemeral()
-    {
-        drop(shared.vault.set(vault));
-    }
-    node::register(shared, connection).await
+/// Locks the state directory, and reads the marks of mails that were being rendered when the last
+/// process died.
+async fn state_dir(
+    settings: &Settings,
+) -> Result<(StateDir, Rendering, Vec<DeliveryId>), OpenError> {
+    let settings = settings.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let dir = StateDir::open(&settings)?;
+        let (rendering, left) = Rendering::open(&dir.rendering());
+        Ok((dir, rendering, left))
+    });
+    opened
+        .await
+        .map_err(|error| OpenError::Statement(error.to_string()))?
 }

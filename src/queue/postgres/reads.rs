@@ -99,7 +99,7 @@ impl Store {
     pub(in crate::queue) async fn counts(&self) -> Result<Counts, StoreError> {
         let rows = self.read(COUNTS, &[]).await?;
         let counts = rows.first().map(counts).transpose()?.unwrap_or_default();
-        self.shared.counted(&counts);
+        self.shared.set_pending(counts.pending());
         Ok(counts)
     }
 

@@ -1,6 +1,6 @@
 //! The handle of an open store, and what its tasks share.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -11,16 +11,18 @@ use tokio_util::sync::CancellationToken;
 use super::claims::Claims;
 use super::connector::Connector;
 use super::intake::Intake;
+pub(super) use super::life::Life;
 use super::listen::Notifier;
 pub(super) use super::mutex::lock;
+use super::pace::Pace;
 use super::pool::Pool;
 use super::upkeep::Upkeep;
-use crate::clock::{Clock, FenceHandle};
+use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::queue::held::HeldLeases;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
-use crate::queue::{Counts, Health, Settings, StoreError};
+use crate::queue::{Health, Settings, StoreError};
 
 /// Connections for each kind of work. With the heartbeat and LISTEN, a node has at most eight.
 pub(super) const INTAKE: u8 = 2;
@@ -62,6 +64,13 @@ pub(super) struct Shared {
     /// stored since.
     pub(super) pending: AtomicU64,
     pub(super) notify: Notifier,
+    /// The name of this node.
+    pub(super) name: String,
+    pub(super) pace: Pace,
+    /// How many other nodes were alive a moment ago.
+    pub(super) others: AtomicUsize,
+    /// Asks for a heartbeat at once.
+    pub(super) beat_now: Notify,
     /// Why the node cannot work although the database answers, for example another node's name.
     pub(super) trouble: Mutex<Option<String>>,
     /// Notified when a thumbnail job is added here.
@@ -69,40 +78,14 @@ pub(super) struct Shared {
     pub(super) upkeep: Upkeep,
 }
 
-/// One life of this node, from its registration until its lease lapses or it stops.
-#[derive(Debug)]
-pub(super) struct Life {
-    /// Its id in `nodes`.
-    pub(super) node: i64,
-    /// Ends the sends of this life when its lease does.
-    pub(super) fence: FenceHandle,
-    /// Whether it claims nothing and accepts no events.
-    pub(super) draining: AtomicBool,
-    next_token: AtomicI64,
-}
-
-impl Life {
-    /// Bits of a token that count the claims of one life: 36 years at 1,000 claims a second.
-    const COUNTER_BITS: u32 = 40;
-
-    pub(super) fn new(node: i64, fence: FenceHandle) -> Self {
-        Self {
-            node,
-            fence,
-            draining: AtomicBool::new(false),
-            next_token: AtomicI64::new((node << Self::COUNTER_BITS) + 1),
-        }
-    }
-
-    /// Fencing tokens that were never used before by any node: `number` of them, from the returned
-    /// one on.
-    pub(super) fn tokens(&self, number: i64) -> i64 {
-        self.next_token.fetch_add(number, Ordering::Relaxed)
-    }
-}
-
 impl Shared {
-    pub(super) fn new(settings: &Settings, connector: Arc<Connector>, clock: &Clock) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        connector: Arc<Connector>,
+        clock: &Clock,
+        name: String,
+        pace: Pace,
+    ) -> Self {
         let pool = |size, first| Pool::new(Arc::clone(&connector), size, first);
         let writers = i16::from(INTAKE);
         Self {
@@ -118,6 +101,10 @@ impl Shared {
             lost: LostTokens::default(),
             pending: AtomicU64::new(0),
             notify: Notifier::default(),
+            name,
+            pace,
+            others: AtomicUsize::new(0),
+            beat_now: Notify::new(),
             trouble: Mutex::default(),
             thumbnails: Notify::new(),
             upkeep: Upkeep::default(),
@@ -147,10 +134,11 @@ impl Shared {
         self.life.load().as_ref().map_or(0, |life| life.node)
     }
 
-    /// The current life, for a verb that needs it.
+    /// The current life, for a verb that needs it. Fails when its lease is over.
     pub(super) fn life(&self) -> Result<Arc<Life>, StoreError> {
         self.life
             .load_full()
+            .filter(|life| !life.fence.is_over())
             .ok_or_else(|| StoreError::unavailable(NotReady(self.why())))
     }
 
@@ -167,10 +155,10 @@ impl Shared {
                 "this node is draining".to_owned(),
             )));
         }
-        if let Some(outage) = self.connector.outage() {
-            return Err(StoreError::unavailable(NotReady(outage)));
+        match self.obstacle() {
+            Some(obstacle) => Err(StoreError::unavailable(NotReady(obstacle))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// How many deliveries are pending, approximately.
@@ -178,9 +166,9 @@ impl Shared {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// The counts were read.
-    pub(super) fn counted(&self, counts: &Counts) {
-        self.pending.store(counts.pending(), Ordering::Relaxed);
+    /// The counts of all nodes were read.
+    pub(super) fn set_pending(&self, deliveries: u64) {
+        self.pending.store(deliveries, Ordering::Relaxed);
     }
 
     /// This node has stored more deliveries.
@@ -198,11 +186,28 @@ impl Shared {
             .ok();
     }
 
+    /// Records what a person must mend, and logs it once.
+    pub(super) fn set_trouble(&self, reason: Option<String>) {
+        let mut trouble = lock(&self.trouble);
+        if *trouble == reason {
+            return;
+        }
+        match &reason {
+            Some(reason) => tracing::error!("this node cannot work: {reason}"),
+            None => tracing::info!("this node can work again"),
+        }
+        *trouble = reason;
+    }
+
+    /// What keeps this node from working, if it is known.
+    fn obstacle(&self) -> Option<String> {
+        let trouble = lock(&self.trouble).clone();
+        trouble.or_else(|| self.connector.outage())
+    }
+
     /// Why the store cannot work at the moment.
     fn why(&self) -> String {
-        self.connector
-            .outage()
-            .or_else(|| lock(&self.trouble).clone())
+        self.obstacle()
             .unwrap_or_else(|| "the node is registering at the database".to_owned())
     }
 }
@@ -238,7 +243,7 @@ impl Store {
             Some(life) if life.draining.load(Ordering::Acquire) => {
                 Health::Failing("this node is draining".to_owned())
             }
-            Some(life) if !life.fence.fence().is_over() => match self.shared.connector.outage() {
+            Some(life) if !life.fence.is_over() => match self.shared.obstacle() {
                 None => Health::Ready,
                 Some(reason) => Health::Failing(reason),
             },

@@ -143,6 +143,16 @@ pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
     }
 }
 
+/// Locks the state directory for a queue in another database; creates it if it is missing.
+///
+/// # Errors
+/// When another process has locked it, or it cannot be written.
+#[cfg(feature = "postgres")]
+pub(in crate::queue) fn lock_state_dir(settings: &Settings) -> Result<File, OpenError> {
+    ensure_directory(&settings.state_dir)?;
+    lock(settings.state_dir.join(LOCK), Instant::now() + PATIENCE)
+}
+
 /// Whether a daemon has locked this state directory. Does not wait.
 pub(super) fn is_held(settings: &Settings) -> bool {
     let file = OpenOptions::new()

@@ -72,6 +72,8 @@ mod writes;
 pub use backup::backup;
 pub use check::check;
 pub use check_report::CheckReport;
+#[cfg(feature = "postgres")]
+pub(super) use location::lock_state_dir;
 pub use open::{open, open_existing, open_to_read};
 pub use open_error::{BackupError, OpenError};
 pub(super) use store::Store;

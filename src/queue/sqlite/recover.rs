@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 use super::node::{self, NodeId};
 use super::{change, clock, row, send_history, thumbnails};
 use crate::domain::{DeliveryId, FailureKind, ServerName, State, Timestamp};
-use crate::queue::transition::{self, Row};
+use crate::queue::transition::{self, CRASHED, INTERRUPTED, Row};
 use crate::queue::{Counts, LEASE};
 
 /// Pending rows of both lanes that are due within a period, the latest first. There is no condition
@@ -20,12 +20,6 @@ const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at,
      SELECT seq, attempt_rows, attempts, ?3, ?2, 0, ?4, ?5 FROM deliveries WHERE seq = ?1";
 const COUNT_NOTE: &str = "UPDATE deliveries SET attempt_rows = attempt_rows + 1 WHERE seq = ?1";
 const CRASHES: &str = "SELECT count(*) FROM attempts WHERE delivery_seq = ?1 AND detail = ?2";
-
-/// The detail of the recorded attempt of a mail that may have been sent.
-const INTERRUPTED: &str =
-    "the daemon stopped while sending this mail; the server may have accepted it";
-/// The same for a mail that was being rendered.
-const CRASHED: &str = "the daemon crashed while rendering this mail; it was not sent";
 
 /// Returns what all nodes but `node` held to the queue, due at `due_at`, as after an attempt with an
 /// uncertain result. The mails of `rendering` were being rendered; they are dead after several

@@ -84,7 +84,7 @@ pub(crate) async fn clock_step_while_stopped_is_detected_at_start(fixture: &mut 
     for millis in [DAY, -DAY] {
         let id = waits_a_minute(fixture, &format!("e{millis}")).await;
         fixture.clock.set(millis);
-        fixture.crash();
+        fixture.crash().await;
         sent_after_a_minute(fixture, id).await;
     }
 }
@@ -94,12 +94,12 @@ pub(crate) async fn start_after_a_boot_continues_from_the_last_commit(fixture: &
     let id = waits_a_minute(fixture, "e1").await;
     let stored = fixture.now();
     fixture.clock = Clock::manual(fixture.clock.wall().shifted(-DAY));
-    fixture.crash();
+    fixture.crash().await;
     assert_eq!(fixture.now(), stored);
     sent_after_a_minute(fixture, id).await;
     let id = waits_a_minute(fixture, "e2").await;
     fixture.clock = Clock::manual(fixture.clock.wall().after(Duration::from_secs(45)));
-    fixture.crash();
+    fixture.crash().await;
     assert!(fixture.claim().await.is_empty());
     fixture.step(15);
     assert_eq!(fixture.claim_one().await.id, id, "the boot took 45 s");
@@ -112,10 +112,10 @@ pub(crate) async fn boot_with_an_unset_clock_expires_nothing_at_the_next_boot(
     let id = waits_a_minute(fixture, "e1").await;
     let (wall, stored) = (fixture.clock.wall(), fixture.now());
     fixture.clock = Clock::manual(Timestamp::from_millis(0));
-    fixture.crash();
+    fixture.crash().await;
     assert_eq!(fixture.now(), stored);
     fixture.clock = Clock::manual(wall);
-    fixture.crash();
+    fixture.crash().await;
     assert_eq!(fixture.now(), stored);
     sent_after_a_minute(fixture, id).await;
 }
@@ -136,7 +136,7 @@ pub(crate) async fn times_of_an_earlier_version_stay_right(fixture: &mut QueueFi
             .unwrap();
         drop(earlier);
         fixture.clock = Clock::manual(fixture.now().shifted(wall));
-        fixture.crash();
+        fixture.crash().await;
         let after = fixture.delivery(id).await;
         assert_eq!(after.created_at, before.created_at.shifted(wall));
         sent_after_a_minute(fixture, id).await;
@@ -204,7 +204,7 @@ impl Run {
                 self.millis += i64::try_from(millis).unwrap();
             }
             Change::SetClock { millis } => self.fixture.clock.set(millis),
-            Change::Restart => self.fixture.crash(),
+            Change::Restart => self.fixture.crash().await,
             Change::Boot { millis } => {
                 let (before, offset) = (self.fixture.now(), self.fixture.clock.offset());
                 let wall = self.fixture.clock.wall();
@@ -212,7 +212,7 @@ impl Run {
                 let millis = i64::try_from(millis).unwrap();
                 self.millis += millis;
                 self.boots += 1;
-                self.fixture.crash();
+                self.fixture.crash().await;
                 // A negative offset ends once the wall clock has passed the last commit.
                 let lost = millis - (self.fixture.now().as_millis() - before.as_millis());
                 if offset < 0 && (lost + offset).abs() <= 10_000 {

@@ -120,19 +120,18 @@ impl QueueFixture {
     }
 
     /// Goes without a word and comes again.
-    pub(crate) fn crash(&mut self) {
-        let TestConfig::Disk(dir) = &self.home else {
-            panic!("memory does not survive")
-        };
+    pub(crate) async fn crash(&mut self) {
+        let settings = self.settings();
         self.queue = Queue::in_memory(1, &Clock::System).unwrap();
-        self.queue = sqlite::open(&settings(dir, 1_000_000), &self.clock).unwrap();
+        self.queue = Queue::open(&settings, &self.clock).await.unwrap();
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let TestConfig::Disk(dir) = &self.home else {
-            panic!("memory has no directory")
-        };
-        settings(dir, 1_000_000)
+        match &self.home {
+            TestConfig::Memory => panic!("memory has no directory"),
+            TestConfig::Disk(dir) => settings(dir, 1_000_000),
+            TestConfig::Postgres(dir, database) => shared(dir, database, 1_000_000),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

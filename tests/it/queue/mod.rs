@@ -113,7 +113,18 @@ macro_rules! always {
 
 always! { sqlite_in_memory, async { Some(super::fixture::QueueFixture::in_memory()) }, }
 
-always! { postgres, super::fixture::QueueFixture::postgres(), }
+always! {
+    postgres, super::fixture::QueueFixture::postgres(),
+    survival::acknowledged_events_survive_a_crash,
+    pictures::thumbnail_jobs_survive_a_crash,
+    pictures::thumbnail_jobs_held_at_a_crash_are_dropped,
+    survival::start_recovers_all_leases,
+    survival::deliveries_in_flight_at_a_crash_are_uncertain,
+    survival::mail_that_crashes_rendering_is_dead_after_three_crashes,
+    survival::settlement_from_before_a_crash_is_stale_after_a_new_claim,
+    survival::closed_queue_refuses_and_can_be_reopened,
+    survival::counts_survive_a_restart_without_counting_rows,
+}
 
 always! {
     sqlite_on_disk, async { Some(super::fixture::QueueFixture::on_disk()) },

@@ -427,15 +427,16 @@ async fn apply(fixture: &mut QueueFixture, model: &mut Model, leases: &mut Vec<L
             assert_eq!(fixture.redact(age, limit).await.redacted, expected as u64);
         }
         Step::SetClock { seconds } => fixture.clock.set(seconds * 1000),
-        // Only what outlives its process can crash and be copied.
-        Step::Copy | Step::Crash if !fixture.survives() => {}
+        Step::Copy if !fixture.survives() => {}
+        // Only what outlives its process can crash.
+        Step::Crash if !fixture.survives() && !fixture.is_shared() => {}
         Step::Copy => {
             let (dir, copy) = fixture.copy();
             compare(&copy, model).await;
             drop((copy, dir));
         }
         Step::Crash => {
-            fixture.crash();
+            fixture.crash().await;
             let now = fixture.now();
             for row in model
                 .rows

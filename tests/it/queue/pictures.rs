@@ -267,7 +267,7 @@ pub(crate) async fn thumbnail_jobs_held_at_a_crash_are_dropped(fixture: &mut Que
     let (_, held) = enqueued(fixture, "e1").await;
     let (_, released) = enqueued(fixture, "e2").await;
     release(fixture, &released).await;
-    fixture.crash();
+    fixture.crash().await;
     assert!(!finish(fixture, &held).await);
     let lease = fixture.claim_one().await;
     assert_eq!(lease.event_id.as_str(), "e1", "due without its thumbnails");
@@ -280,11 +280,11 @@ pub(crate) async fn thumbnail_jobs_held_at_a_crash_are_dropped(fixture: &mut Que
 pub(crate) async fn thumbnail_jobs_survive_a_crash(fixture: &mut QueueFixture) {
     let new = waiting(fixture, "e1", &["user@example.com"]);
     fixture.enqueue(new).await;
-    fixture.crash();
+    fixture.crash().await;
     assert!(fixture.claim().await.is_empty());
     let event = claim(fixture).await.pop().unwrap();
     assert!(finish(fixture, &event).await);
-    fixture.crash();
+    fixture.crash().await;
     let lease = fixture.claim_one().await;
     assert_eq!(
         fixture.queue.thumbnails(&lease).await.unwrap().unwrap(),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
-use jobbell::queue::{EnqueueError, Filter, Health, OperatorError, Settled, StoreError, sqlite};
+use jobbell::queue::{
+    EnqueueError, Filter, Health, OperatorError, Queue, Settled, StoreError, sqlite,
+};
 
 use super::fixture::{ALL, LEASE, PAUSE, QueueFixture, again, refused, sent};
 
@@ -19,7 +21,7 @@ pub(crate) async fn acknowledged_events_survive_a_crash(fixture: &mut QueueFixtu
         fixture.delivery(second).await,
         fixture.queue.counts().await.unwrap(),
     );
-    fixture.crash();
+    fixture.crash().await;
     let after = (
         fixture.delivery(first).await,
         fixture.delivery(second).await,
@@ -37,7 +39,7 @@ pub(crate) async fn start_recovers_all_leases(fixture: &mut QueueFixture) {
         .await;
     assert_eq!(fixture.claim().await.len(), 6, "in flight at the crash");
     fixture.one("waiting").await;
-    fixture.crash();
+    fixture.crash().await;
     let counts = fixture.queue.counts().await.unwrap();
     assert_eq!((counts.queued, counts.sending), (7, 0));
     assert_eq!(
@@ -82,7 +84,7 @@ pub(crate) async fn deliveries_in_flight_at_a_crash_are_uncertain(fixture: &mut 
     let before = fixture.delivery(waiting).await;
     fixture.claim_one().await;
     fixture.step(3);
-    fixture.crash();
+    fixture.crash().await;
     let record = fixture.delivery(id).await;
     assert_eq!(
         (record.state, record.next_attempt_at),
@@ -143,7 +145,7 @@ pub(crate) async fn mail_that_crashes_rendering_is_dead_after_three_crashes(
         // One is being made, the other has been made and is with its server.
         drop(fixture.queue.rendering(innocent));
         std::mem::forget(fixture.queue.rendering(poison));
-        fixture.crash();
+        fixture.crash().await;
         let record = fixture.delivery(poison).await;
         assert_eq!(
             record.state,
@@ -232,7 +234,7 @@ pub(crate) async fn send_history_survives_a_crash_and_counts_mails_in_flight(
     );
     assert!(before.iter().all(|one| used.contains(one)), "{used:?}");
     fixture.step(30);
-    fixture.crash();
+    fixture.crash().await;
     let after = found(fixture, begun).await;
     assert_eq!(
         (&after[..used.len()], &after[used.len()..]),
@@ -247,7 +249,7 @@ pub(crate) async fn send_history_survives_a_crash_and_counts_mails_in_flight(
     );
     fixture.step(26 * 3600);
     fixture.claim().await;
-    fixture.crash();
+    fixture.crash().await;
     assert_eq!(
         found(fixture, begun)
             .await
@@ -264,7 +266,7 @@ pub(crate) async fn settlement_from_before_a_crash_is_stale_after_a_new_claim(
 ) {
     let id = fixture.one("e1").await;
     let ghost = fixture.claim_one().await;
-    fixture.crash();
+    fixture.crash().await;
     assert_eq!(fixture.state(id).await, State::Queued);
     fixture.clock.step(PAUSE);
     let lease = fixture.claim_one().await;
@@ -317,7 +319,9 @@ pub(crate) async fn closed_queue_refuses_and_can_be_reopened(fixture: &mut Queue
     assert!(matches!(queue.counts().await, Err(StoreError::Closed)));
     assert!(matches!(queue.health(), Health::Failing(_)));
     // The lock is free although the handle still lives.
-    let again = sqlite::open(&fixture.settings(), &fixture.clock).unwrap();
+    let again = Queue::open(&fixture.settings(), &fixture.clock)
+        .await
+        .unwrap();
     assert_eq!(again.counts().await.unwrap().queued, 1);
     fixture.queue = again;
 }
@@ -336,7 +340,7 @@ pub(crate) async fn counts_survive_a_restart_without_counting_rows(fixture: &mut
     }
     let before = fixture.queue.counts().await.unwrap();
     assert_eq!((before.sent, before.queued), (17, 33));
-    fixture.crash();
+    fixture.crash().await;
     assert_eq!(fixture.queue.counts().await.unwrap(), before);
 }
 

@@ -11,8 +11,9 @@ CREATE FUNCTION jobbell.uuid_ms(id uuid) RETURNS bigint LANGUAGE sql IMMUTABLE S
 -- One row for each life of a node. Its id is never used again.
 CREATE TABLE jobbell.nodes (
     node        bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name        text    NOT NULL,
+    name        text    NOT NULL UNIQUE,
     version     text    NOT NULL,
+    life        uuid    NOT NULL UNIQUE,         -- the node keeps it, so that it knows its row again
     started_at  bigint  NOT NULL,
     seen_at     bigint  NOT NULL,
     alive_until bigint  NOT NULL,

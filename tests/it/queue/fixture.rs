@@ -71,6 +71,30 @@ impl QueueFixture {
         })
     }
 
+    /// The same at the present time, so that its rows are in partitions of their own.
+    pub(crate) async fn postgres_now() -> Option<Self> {
+        let mut fixture = Self::postgres().await?;
+        fixture.queue.close().await;
+        fixture.clock = Clock::manual(Clock::System.now());
+        fixture.queue = fixture.other_node().await.1;
+        Some(fixture)
+    }
+
+    /// Another node on the same database, with the same clock.
+    pub(crate) async fn other_node(&self) -> (TempDir, Queue) {
+        let dir = TempDir::new().unwrap();
+        let settings = shared(&dir, self.database(), 1_000_000);
+        let queue = Queue::open(&settings, &self.clock).await.unwrap();
+        (dir, queue)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        let TestConfig::Postgres(_, database) = &self.home else {
+            panic!("no database")
+        };
+        database
+    }
+
     /// Another one of the same kind, empty.
     pub(crate) async fn another(&self) -> Self {
         match &self.home {

@@ -18,6 +18,8 @@ mod retention;
 mod sqlite;
 mod states;
 mod survival;
+mod together;
+mod weeks;
 
 macro_rules! contract {
     ($store:ident, $open:expr, $($module:ident :: $promise:ident,)+) => {

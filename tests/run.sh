@@ -69,6 +69,8 @@ unit_tests() {
     command -v prlimit >/dev/null || missing+=(util-linux)
     command -v mount >/dev/null || missing+=(mount)
     command -v strace >/dev/null || missing+=(strace)
+    # Debian keeps its programs outside of PATH.
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     [ ${#missing[@]} -eq 0 ] || tests/peers/install.sh "${missing[@]}" || true
     figures=$(target_directory)/tmp/conservation
     rm -f "$figures"

@@ -17,10 +17,16 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
 
-# Only the programs of Postfix are needed; it must not start as a service.
+# Only the programs of Postfix and PostgreSQL are needed; they must not start as services.
 case " $* " in
     *" postfix "*)
         echo "postfix postfix/main_mailer_type select No configuration" | "${as_root[@]}" debconf-set-selections
+        ;;&
+    *" postgresql "*)
+        # A file that exists is kept by the package, and somebody's choice.
+        "${as_root[@]}" mkdir -p /etc/postgresql-common
+        [ -e /etc/postgresql-common/createcluster.conf ] ||
+            echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
         ;;
 esac
 apt install -y --no-install-recommends "$@" || { apt update && apt install -y --no-install-recommends "$@"; }

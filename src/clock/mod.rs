@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use fence::{Fence, FenceHandle, FenceOver};
-pub use step_detector::{ClockState, Reading, StepDetector, boot_id};
+pub use step_detector::{ClockState, Reading, StepDetector, boot_id, since_boot};
 
 use crate::domain::Timestamp;
 

@@ -39,8 +39,9 @@ impl Reading {
     }
 }
 
-/// The time since the machine has booted.
-pub(super) fn since_boot() -> Duration {
+/// The time since the machine has booted, which neither stops while the machine is suspended nor can
+/// be set.
+pub fn since_boot() -> Duration {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const SINCE_BOOT: ClockId = ClockId::Boottime;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -1,5 +1,8 @@
 //! The circuit breaker of a server: decides when the server is left alone for a while. Pure: takes
 //! results and the time, returns pauses.
+//!
+//! When other nodes use the server as well, each has its own breaker, which follows what the others
+//! publish ([`Breaker::follow`]).
 
 use std::time::Duration;
 
@@ -7,6 +10,9 @@ use crate::domain::{FailureKind, Timestamp};
 
 /// How many failures of the whole server in a row open its circuit breaker.
 const THRESHOLD: u32 = 3;
+
+/// When to look again at a server that another node is probing.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The circuit breaker of one server. It is kept in memory only: a restart closes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +22,25 @@ pub struct Breaker {
     pause: Duration,
     cooldown: Duration,
     cooldown_max: Duration,
+}
+
+/// The state that all nodes have agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreed {
+    /// The server is used.
+    Closed,
+    /// It is not tried until then, after a pause of this length.
+    Open {
+        /// The end of the pause.
+        until: Timestamp,
+        /// Its length.
+        step: Duration,
+    },
+    /// Another node probes it after a pause of this length.
+    Probed {
+        /// The length of the pause.
+        step: Duration,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +94,35 @@ impl Breaker {
             };
         }
         Ok(())
+    }
+
+    /// The longest time that a probe may take.
+    pub fn probe_limit(&self) -> Duration {
+        self.cooldown_max
+    }
+
+    /// Adopts the state that all nodes have agreed on.
+    pub fn follow(&mut self, agreed: Agreed, now: Timestamp) {
+        let (until, step) = match agreed {
+            Agreed::Closed if self.is_closed() => return,
+            Agreed::Closed => return self.succeeded(),
+            Agreed::Open { until, step } => (BreakerState::Open { until }, step),
+            Agreed::Probed { step } => {
+                let until = now.after(self.cooldown_max);
+                (BreakerState::HalfOpen { until }, step)
+            }
+        };
+        self.state = until;
+        self.pause = step
+            .saturating_mul(2)
+            .clamp(self.cooldown, self.cooldown_max);
+    }
+
+    /// The mail may not be the probe. Returns when to look again.
+    pub fn wait_for_probe(&mut self, now: Timestamp) -> Timestamp {
+        let until = now.after(SOON);
+        self.state = BreakerState::HalfOpen { until };
+        until
     }
 
     /// Records that the server works. That includes the refusal of a single mail.
@@ -214,6 +268,30 @@ mod tests {
         assert!(breaker.admit(until).is_ok(), "the next mail is the probe");
         let cooldown = breaker.failed(DOWN, until);
         assert_eq!(cooldown, Some(Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn breaker_follows_the_other_nodes() {
+        let mut breaker = breaker();
+        breaker.failed(DOWN, NOW);
+        breaker.follow(Agreed::Closed, NOW);
+        let until = NOW.after(Duration::from_secs(20));
+        let step = Duration::from_secs(30);
+        breaker.follow(Agreed::Open { until, step }, NOW);
+        assert_eq!(breaker.admit(NOW), Err(until));
+        assert!(breaker.admit(until).is_ok() && !breaker.is_closed());
+        let again = breaker.wait_for_probe(until);
+        assert_eq!(breaker.admit(until), Err(again));
+        assert!(breaker.admit(again).is_ok());
+        assert_eq!(
+            breaker.failed(DOWN, again),
+            Some(Duration::from_secs(60)),
+            "the cooldown grows over all nodes"
+        );
+        breaker.follow(Agreed::Probed { step }, again);
+        assert!(breaker.admit(again.after(step)).is_err());
+        breaker.follow(Agreed::Closed, again);
+        assert!(breaker.is_closed());
     }
 
     #[test]

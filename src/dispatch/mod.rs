@@ -12,10 +12,12 @@ pub mod attempt;
 pub mod breaker;
 pub mod capacity;
 pub mod failover;
+mod keeper;
 pub mod pipeline;
 pub mod pool;
 pub mod rate_limiter;
 pub mod retry;
+mod seats;
 pub mod server;
 pub mod sliding_window;
 

@@ -14,6 +14,7 @@ use super::sliding_window::SlidingWindow;
 use super::{RetryPolicy, Settings};
 use crate::domain::{Lane, Recipient, ServerName, Timestamp};
 use crate::queue::SentCount;
+use crate::queue::limits::SharedLimits;
 use crate::render::Renderer;
 
 /// Decides whether a recipient may be sent mail. The default allows everyone.
@@ -58,6 +59,8 @@ pub struct Pipeline {
     /// Checked in every attempt, because a reload may have removed recipients.
     pub permitted: Permitted,
     draining: CancellationToken,
+    /// Its idle connections are closed.
+    closed: CancellationToken,
 }
 
 impl Pipeline {
@@ -70,6 +73,7 @@ impl Pipeline {
             concurrency: settings.concurrency.max(1),
             permitted: Permitted::default(),
             draining: CancellationToken::new(),
+            closed: CancellationToken::new(),
         }
     }
 
@@ -92,6 +96,22 @@ impl Pipeline {
             });
         }
         while closing.join_next().await.is_some() {}
+        self.closed.cancel();
+    }
+
+    /// Completes when [`drain`](Self::drain) has closed the idle connections.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Whether [`drain`](Self::drain) has closed the idle connections.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+
+    /// Completes when [`drain`](Self::drain) is called.
+    pub async fn draining(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Whether [`drain`](Self::drain) was called, so mails not sent yet return to the queue.
@@ -140,6 +160,16 @@ impl Pipeline {
                 Arc::clone,
             );
             server.set_rate_limiter(rate_limiter);
+        }
+    }
+
+    /// Makes the limits of the servers those over all nodes.
+    pub fn share(&self, limits: &SharedLimits) {
+        for server in &self.servers {
+            let limits = limits.server(server.transport.name());
+            server.share(&limits);
+            // A server may have been paused because of settings that are better now.
+            limits.breaker().try_now();
         }
     }
 

@@ -30,7 +30,7 @@ macro_rules! on_store {
         match &*$queue.0 {
             crate::queue::Backend::Sqlite($store) => $call,
             #[cfg(feature = "postgres")]
-            crate::queue::Backend::Postgres($store) => $call,
+            crate::queue::Backend::Postgres($store, _) => $call,
         }
     };
 }
@@ -40,6 +40,8 @@ mod counts;
 mod error;
 mod held;
 mod lease;
+mod limit_values;
+pub mod limits;
 mod maintenance;
 mod operator;
 #[cfg(feature = "postgres")]
@@ -98,7 +100,7 @@ pub struct Queue(Arc<Backend>);
 enum Backend {
     Sqlite(Store),
     #[cfg(feature = "postgres")]
-    Postgres(postgres::Store),
+    Postgres(postgres::Store, limits::SharedLimits),
 }
 
 /// Why the queue cannot be opened.
@@ -132,7 +134,8 @@ impl Queue {
         if let Location::Postgres(postgres) = &settings.location {
             let pace = postgres::Pace::default();
             let store = postgres::Store::open(settings, postgres, clock, pace).await?;
-            return Ok(Self(Arc::new(Backend::Postgres(store))));
+            let limits = limits::SharedLimits::new(&store);
+            return Ok(Self(Arc::new(Backend::Postgres(store, limits))));
         }
         let clock = clock.clone();
         blocking(settings, move |settings| sqlite::open(settings, &clock)).await
@@ -277,6 +280,7 @@ impl Queue {
     /// Runs the waiting requests, writes everything to the database file and releases the lock.
     /// Later verbs fail with [`StoreError::Closed`].
     pub async fn close(&self) {
+        self.limits().surrender().await;
         on_store!(self, store => store.close().await);
     }
 }

@@ -19,6 +19,7 @@
 //!
 //! The tests compare with it: what both clients send must arrive identical.
 
+mod allotment;
 pub mod compose;
 pub mod directmail;
 mod encryption;
@@ -134,7 +135,8 @@ impl Transport {
         self.permits().acquire(lane).await
     }
 
-    fn permits(&self) -> &ConnectionPermits {
+    /// Its connection permits.
+    pub fn permits(&self) -> &ConnectionPermits {
         match self {
             Self::Smtp(server) => server.permits(),
             Self::DirectMail(account) => account.permits(),
@@ -192,6 +194,24 @@ impl Transport {
             Self::DirectMail(account) => account.name(),
             #[cfg(test)]
             Self::Memory(memory) => memory.name(),
+        }
+    }
+
+    /// How many idle connections are kept open.
+    pub fn idle(&self) -> usize {
+        match self {
+            Self::Smtp(server) => server.idle(),
+            Self::DirectMail(_) => 0,
+            #[cfg(test)]
+            Self::Memory(_) => 0,
+        }
+    }
+
+    /// Closes idle connections for which there is no permit any more: at most `removed`, the number
+    /// of permits that were removed and not given to another node yet.
+    pub async fn trim(&self, removed: usize) {
+        if let Self::Smtp(server) = self {
+            server.trim(removed).await;
         }
     }
 

@@ -1,11 +1,16 @@
 //! Connection permits of one mail server. Every use of a connection needs one, so no more than
 //! `max_connections` are open at a time.
+//!
+//! While other nodes use the server as well ([`ConnectionPermits::share`]), there are only as many
+//! permits as this process was allotted; their number changes.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::allotment::{Allotment, Parts};
 use crate::domain::{Failure, FailureKind, Lane, Stage};
 
 /// How long a mail waits for a connection.
@@ -24,13 +29,17 @@ pub struct ConnectionPermits {
     connections: Semaphore,
     /// One for each connection that normal mails may use.
     normal: Semaphore,
+    max_connections: usize,
+    /// How many of them this process has, if other nodes use the server as well.
+    allotment: OnceLock<Allotment>,
 }
 
 /// The right to use one connection, until it is dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit<'a> {
-    _connection: SemaphorePermit<'a>,
-    _normal: Option<SemaphorePermit<'a>>,
+    permits: &'a ConnectionPermits,
+    connection: Option<SemaphorePermit<'a>>,
+    normal: Option<SemaphorePermit<'a>>,
 }
 
 /// Why there is no permit.
@@ -51,6 +60,8 @@ impl ConnectionPermits {
         Self {
             connections: Semaphore::new(connections),
             normal: Semaphore::new(connections - urgent_share(connections)),
+            max_connections: connections,
+            allotment: OnceLock::new(),
         }
     }
 
@@ -61,16 +72,23 @@ impl ConnectionPermits {
     /// # Errors
     /// When no connection became free in that time, or the permits were closed.
     pub async fn acquire(&self, lane: Lane) -> Result<ConnectionPermit<'_>, AcquireError> {
+        let Some(allotment) = self.allotment.get() else {
+            return self.wait(lane).await;
+        };
+        if let Some(free) = self.try_acquire_for(lane) {
+            return Ok(free);
+        }
+        let _waiting = allotment.wait(lane);
+        self.wait(lane).await
+    }
+
+    async fn wait(&self, lane: Lane) -> Result<ConnectionPermit<'_>, AcquireError> {
         let acquire = async {
             let normal = match lane {
                 Lane::Urgent => None,
                 Lane::Normal => Some(self.normal.acquire().await?),
             };
-            let connection = self.connections.acquire().await?;
-            Ok(ConnectionPermit {
-                _connection: connection,
-                _normal: normal,
-            })
+            Ok(self.permit(self.connections.acquire().await?, normal))
         };
         match timeout(CONNECTION_WAIT, acquire).await {
             Ok(acquired) => {
@@ -82,17 +100,168 @@ impl ConnectionPermits {
 
     /// A permit that is free now, if there is one.
     pub fn try_acquire(&self) -> Option<ConnectionPermit<'_>> {
-        let connection = self.connections.try_acquire().ok()?;
-        Some(ConnectionPermit {
-            _connection: connection,
-            _normal: None,
-        })
+        self.try_acquire_for(Lane::Urgent)
+    }
+
+    fn try_acquire_for(&self, lane: Lane) -> Option<ConnectionPermit<'_>> {
+        let normal = match lane {
+            Lane::Urgent => None,
+            Lane::Normal => Some(self.normal.try_acquire().ok()?),
+        };
+        Some(self.permit(self.connections.try_acquire().ok()?, normal))
+    }
+
+    const fn permit<'a>(
+        &'a self,
+        connection: SemaphorePermit<'a>,
+        normal: Option<SemaphorePermit<'a>>,
+    ) -> ConnectionPermit<'a> {
+        ConnectionPermit {
+            permits: self,
+            connection: Some(connection),
+            normal,
+        }
+    }
+
+    /// How many permits are free.
+    pub fn free(&self) -> usize {
+        self.connections.available_permits()
     }
 
     /// Refuses further permits, also to those who wait for one. Permits in use stay valid.
     pub fn close(&self) {
         self.normal.close();
         self.connections.close();
+    }
+}
+
+/// Permits that other nodes share. Those for [`Lane::Normal`] are for every mail, those for
+/// [`Lane::Urgent`] only for urgent mails.
+impl ConnectionPermits {
+    /// Leaves no permits but those that are added later. Call it before the first is acquired.
+    pub fn share(&self) {
+        if self.allotment.set(Allotment::default()).is_ok() {
+            self.normal.forget_permits(self.max_connections);
+            self.connections.forget_permits(self.max_connections);
+        }
+    }
+
+    /// How many permits all nodes together may have for this lane.
+    pub fn capacity(&self, lane: Lane) -> usize {
+        let urgent = urgent_share(self.max_connections);
+        match lane {
+            Lane::Normal => self.max_connections - urgent,
+            Lane::Urgent => urgent,
+        }
+    }
+
+    /// How many waiting mails could use a permit for this lane.
+    pub fn demand(&self, lane: Lane) -> usize {
+        self.allotment
+            .get()
+            .map_or(0, |allotment| allotment.demand(lane))
+    }
+
+    /// How many permits for this lane there are, free or in use.
+    pub fn held(&self, lane: Lane) -> usize {
+        self.allotment
+            .get()
+            .map_or(0, |allotment| allotment.parts().of(lane).held)
+    }
+
+    /// Completes when a mail has begun to wait for a permit for this lane, or when one was removed.
+    pub async fn changed(&self, lane: Lane) {
+        match self.allotment.get() {
+            Some(allotment) => allotment.changed(lane).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Adds permits.
+    pub fn add(&self, lane: Lane, permits: usize) {
+        let Some(allotment) = self.allotment.get() else {
+            return;
+        };
+        {
+            let mut parts = allotment.parts();
+            let part = parts.of_mut(lane);
+            part.held += permits;
+            part.limit = part.held;
+        }
+        self.connections.add_permits(permits);
+        if lane == Lane::Normal {
+            self.normal.add_permits(permits);
+        }
+    }
+
+    /// Removes free permits until `limit` are left, and further ones as soon as they are free again.
+    pub fn shrink(&self, lane: Lane, limit: usize) {
+        let Some(allotment) = self.allotment.get() else {
+            return;
+        };
+        let mut parts = allotment.parts();
+        parts.of_mut(lane).limit = limit.min(parts.of(lane).held);
+        while parts.of(lane).is_over() && self.remove_free(lane) {
+            parts.of_mut(lane).held -= 1;
+            allotment.notify(lane);
+        }
+    }
+
+    fn remove_free(&self, lane: Lane) -> bool {
+        if lane == Lane::Normal && self.normal.forget_permits(1) == 0 {
+            return false;
+        }
+        let removed = self.connections.forget_permits(1) == 1;
+        if !removed && lane == Lane::Normal {
+            self.normal.add_permits(1);
+        }
+        removed
+    }
+}
+
+impl ConnectionPermit<'_> {
+    /// Whether it is removed when it is dropped, so that its connection must be closed before.
+    pub fn is_recalled(&self) -> bool {
+        let allotment = self.permits.allotment.get();
+        allotment.is_some_and(|allotment| self.recalled_for(&allotment.parts()).is_some())
+    }
+
+    /// The lane whose number of permits exceeds its limit.
+    fn recalled_for(&self, parts: &Parts) -> Option<Lane> {
+        let lanes = [Lane::Urgent, Lane::Normal];
+        let mut over = lanes.into_iter().filter(|lane| parts.of(*lane).is_over());
+        if self.normal.is_some() {
+            over.next_back()
+        } else {
+            over.next()
+        }
+    }
+
+    fn give_back(&mut self, allotment: &Allotment) {
+        let mut parts = allotment.parts();
+        let Some(lane) = self.recalled_for(&parts) else {
+            return;
+        };
+        match (lane, self.normal.take()) {
+            (Lane::Normal, Some(normal)) => normal.forget(),
+            // It was used by an urgent mail. If normal mails wait for connections, the next one that
+            // ends is removed instead.
+            (Lane::Normal, None) if self.permits.normal.forget_permits(1) == 0 => return,
+            _ => {}
+        }
+        if let Some(connection) = self.connection.take() {
+            connection.forget();
+        }
+        parts.of_mut(lane).held -= 1;
+        allotment.notify(lane);
+    }
+}
+
+impl Drop for ConnectionPermit<'_> {
+    fn drop(&mut self) {
+        if let Some(allotment) = self.permits.allotment.get() {
+            self.give_back(allotment);
+        }
     }
 }
 
@@ -171,6 +340,80 @@ mod tests {
                 started.elapsed().as_secs()
             )
         );
+    }
+
+    fn shared(max_connections: usize, normal: usize, urgent: usize) -> ConnectionPermits {
+        let permits = ConnectionPermits::new(max_connections);
+        permits.share();
+        permits.add(Lane::Normal, normal);
+        permits.add(Lane::Urgent, urgent);
+        permits
+    }
+
+    #[tokio::test]
+    async fn shared_permits_are_those_that_were_added() {
+        let permits = shared(8, 1, 1);
+        assert_eq!(
+            [Lane::Normal, Lane::Urgent].map(|lane| permits.capacity(lane)),
+            [7, 1]
+        );
+        let _normal = permits.acquire(Lane::Normal).await.unwrap();
+        let mut second = std::pin::pin!(permits.acquire(Lane::Normal));
+        assert!(futures_poll(second.as_mut()).await.is_none());
+        assert_eq!(
+            [Lane::Normal, Lane::Urgent].map(|lane| permits.demand(lane)),
+            [1, 0]
+        );
+        let urgent = permits.acquire(Lane::Urgent).await.unwrap();
+        assert_eq!(permits.free(), 0);
+        drop(urgent);
+        permits.add(Lane::Normal, 1);
+        let _second = second.await.unwrap();
+        assert_eq!(
+            (permits.demand(Lane::Normal), permits.held(Lane::Normal)),
+            (0, 2)
+        );
+    }
+
+    #[tokio::test]
+    async fn recalled_permit_does_not_go_to_the_next_mail() {
+        let permits = shared(8, 2, 1);
+        let first = permits.acquire(Lane::Normal).await.unwrap();
+        let second = permits.acquire(Lane::Normal).await.unwrap();
+        let mut third = std::pin::pin!(permits.acquire(Lane::Normal));
+        assert!(futures_poll(third.as_mut()).await.is_none());
+        permits.shrink(Lane::Normal, 1);
+        assert!(first.is_recalled() && permits.held(Lane::Normal) == 2);
+        drop(first);
+        assert_eq!(permits.held(Lane::Normal), 1);
+        assert!(!second.is_recalled() && futures_poll(third.as_mut()).await.is_none());
+        drop(second);
+        drop(third.await.unwrap());
+        permits.shrink(Lane::Normal, 0);
+        assert_eq!((permits.held(Lane::Normal), permits.free()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn urgent_mail_may_hold_a_recalled_normal_permit() {
+        let permits = shared(8, 1, 0);
+        let urgent = permits.acquire(Lane::Urgent).await.unwrap();
+        permits.shrink(Lane::Normal, 0);
+        assert!(urgent.is_recalled());
+        drop(urgent);
+        assert_eq!((permits.held(Lane::Normal), permits.free()), (0, 0));
+        permits.add(Lane::Normal, 1);
+        assert!(permits.acquire(Lane::Normal).await.is_ok());
+    }
+
+    /// The result, if it is there at once.
+    async fn futures_poll<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(match future.as_mut().poll(context) {
+                std::task::Poll::Ready(done) => Some(done),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
     }
 
     #[tokio::test]

@@ -37,10 +37,9 @@ impl AttemptContext {
     pub(super) fn update_breaker(&self, server: &Server, result: &AttemptResult) {
         let name = server.transport.name();
         match result {
-            AttemptResult::Sent(_) => server.breaker().succeeded(),
+            AttemptResult::Sent(_) => server.succeeded(),
             AttemptResult::Failed(failure) => {
-                let cooldown = server.breaker().failed(failure.kind, self.clock.now());
-                if let Some(cooldown) = cooldown {
+                if let Some(cooldown) = server.failed(failure, self.clock.now()) {
                     warn!(server = %name, "mail server paused for {} s: {failure}", cooldown.as_secs());
                 }
             }

@@ -149,14 +149,18 @@ impl AttemptContext {
             debug!(server = %server.transport.name(), "mail returns to the queue: {error}");
             self.back_to_the_queue()
         })?;
-        let permit = server
+        let no_permit = |until| NotAvailable {
+            until,
+            is_waited_for: server.is_waited_for(),
+        };
+        let mut permit = server
             .rate_permit(reserved, lease.lane, now)
-            .map_err(|until| NotAvailable {
-                until,
-                is_waited_for: server.is_waited_for(),
-            })?;
+            .map_err(no_permit)?;
+        if let Some(permit) = &mut permit {
+            permit.granted(now).await.map_err(no_permit)?;
+        }
         // Last, because only one mail may be the probe: it must not be one that is then not sent.
-        server.breaker().admit(now).map_err(open)?;
+        server.admit(now).await.map_err(open)?;
         Ok((permit, connection))
     }
 }

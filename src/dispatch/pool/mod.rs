@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::attempt::AttemptContext;
+use super::keeper;
 use super::pipeline::Pipeline;
 use crate::clock::Clock;
 use crate::domain::{Outcome, Timestamp};
+use crate::queue::limits::Limits;
 use crate::queue::{
     ClaimLimit, Claimer, LEASE, Lease, Queue, SettleError, Settled, Settlement, StoreError,
 };
@@ -46,6 +48,10 @@ pub struct Dispatcher {
     has_rate_limiters: bool,
     /// Replaced pipelines that are closing their connections.
     draining: JoinSet<()>,
+    /// Whether other nodes send as well.
+    limits: Limits,
+    /// Keeps the servers in step with the other nodes.
+    keepers: JoinSet<()>,
     running: JoinSet<Settlement>,
     /// Aborts all sends in progress.
     abort: CancellationToken,
@@ -77,6 +83,8 @@ impl Dispatcher {
         let (sender, pipelines) = watch::channel(Arc::clone(&current));
         let claimer = queue.claimer(clock.clone());
         Self {
+            limits: queue.limits(),
+            keepers: JoinSet::new(),
             queue,
             reload: ReloadHandle(sender),
             pipelines,
@@ -113,6 +121,7 @@ impl Dispatcher {
                 Some(done) = self.running.join_next() => self.finish(done),
                 leases = self.claimer.next() => self.failed = self.take(leases).err(),
                 Ok(()) = self.pipelines.changed() => {}
+                () = self.limits.changed() => {}
                 () = self.clock.sleep_until(until) => {}
             }
         }
@@ -174,7 +183,11 @@ impl Dispatcher {
         if !is_new && self.has_rate_limiters {
             return Ok(());
         }
-        if pipeline.is_rate_limited() {
+        while self.keepers.try_join_next().is_some() {}
+        if let Limits::Shared(limits) = &self.limits {
+            pipeline.share(limits);
+            keeper::spawn(&mut self.keepers, &pipeline, &self.clock, &self.metrics);
+        } else if pipeline.is_rate_limited() {
             let history = self.queue.send_history(now.before(LONGEST_PERIOD)).await?;
             let previous = is_new.then_some(&*self.current);
             let unsettled = self.running.len().saturating_add(self.finished.len());

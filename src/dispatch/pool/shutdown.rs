@@ -14,6 +14,8 @@ use crate::queue::StoreError;
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 /// How long aborted sends may take to end.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
+/// How long returning the connections to the other nodes may take.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
     /// Releases what has not started and waits for the sends in progress. Those that take longer
@@ -34,6 +36,8 @@ impl Dispatcher {
             // next start.
             self.running.abort_all();
         }
+        let returned = async { while self.keepers.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(RETURN_TIMEOUT, returned).await);
         if !self.finished.is_empty() {
             error!(
                 "could not record {} delivery results; these mails may be sent again",

@@ -24,10 +24,15 @@ const SOON: Duration = Duration::from_secs(1);
 /// soon the next to be sent in any case.
 const SMALLEST_SHARED: u32 = 4;
 /// Timestamps are cut off after the millisecond, so the real time may be this much later.
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
+/// Whether mails wait when this limit is reached. With a long limit they go to the next server.
+pub(super) fn is_short(limit: RateLimit) -> bool {
+    limit.per < LONG_LIMIT
+}
 
 /// How many of a limit's mails are reserved for the urgent lane: one in eight, at least one of four.
-fn urgent_mails(limit: u32) -> u32 {
+pub(super) fn urgent_mails(limit: u32) -> u32 {
     if limit < SMALLEST_SHARED {
         0
     } else {
@@ -73,11 +78,6 @@ impl SlidingWindow {
     /// The limit that it enforces.
     pub const fn limit(&self) -> RateLimit {
         self.limit
-    }
-
-    /// Whether mails wait when the limit is reached. With a long limit they go to the next server.
-    pub fn is_short(&self) -> bool {
-        self.limit.per < LONG_LIMIT
     }
 
     /// How many permits are free now.

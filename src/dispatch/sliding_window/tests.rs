@@ -117,11 +117,9 @@ fn clock_that_was_set_back_delays_by_one_period_at_most() {
 
 #[test]
 fn limits_per_hour_or_longer_are_long() {
-    assert!(window(1, Duration::from_secs(1)).is_short() && window(1, MINUTE).is_short());
-    assert!(
-        !window(1, Duration::from_hours(1)).is_short()
-            && !window(1, Duration::from_hours(24)).is_short()
-    );
+    let is_short = |per| is_short(RateLimit { mails: 1, per });
+    assert!(is_short(Duration::from_secs(1)) && is_short(MINUTE));
+    assert!(!is_short(Duration::from_hours(1)) && !is_short(Duration::from_hours(24)));
 }
 
 #[derive(Debug, Clone)]

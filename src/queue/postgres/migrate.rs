@@ -23,7 +23,10 @@ struct Migration {
 
 /// The SQL that leads from version n to n + 1, by n.
 const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("migrations/0001_initial.sql"),
+    sql: concat!(
+        include_str!("migrations/0001_initial.sql"),
+        include_str!("migrations/0001_limits.sql")
+    ),
     oldest_reader: 1,
 }];
 

@@ -109,13 +109,34 @@ impl Pool {
         }
     }
 
+    /// How many sessions are idle.
+    pub(super) fn idle(&self) -> usize {
+        self.0.idle().sessions.len()
+    }
+
+    /// Closes idle sessions for which there is no permit any more: at most `removed`, the number of
+    /// permits that were removed and not given to another node yet.
+    pub(super) async fn trim(&self, removed: usize) {
+        for _ in 0..removed {
+            let extra = {
+                let mut idle = self.0.idle();
+                let is_extra = idle.sessions.len() > self.0.permits.free();
+                is_extra.then(|| idle.sessions.pop()).flatten()
+            };
+            let Some(extra) = extra else { return };
+            extra.connection.session.quit(QUIT_TIMEOUT, true).await;
+        }
+    }
+
     /// Keeps a session for the next mail, or closes it if it has reached its age or number of
-    /// mails.
-    pub(super) async fn release(&self, _permit: ConnectionPermit<'_>, used: Checkout) {
+    /// mails, or if its permit is recalled.
+    pub(super) async fn release(&self, permit: ConnectionPermit<'_>, used: Checkout) {
         if !used.session.is_usable() {
             return;
         }
-        let spent = used.session.mails >= self.0.max_mails || used.opened.elapsed() >= MAX_AGE;
+        let spent = used.session.mails >= self.0.max_mails
+            || used.opened.elapsed() >= MAX_AGE
+            || permit.is_recalled();
         let to_close = if spent { Some(used) } else { self.keep(used) };
         if let Some(connection) = to_close {
             connection.session.quit(QUIT_TIMEOUT, false).await;

@@ -203,6 +203,16 @@ impl Smtp {
         result
     }
 
+    /// How many idle connections are kept open.
+    pub(in crate::transport) fn idle(&self) -> usize {
+        self.pool.idle()
+    }
+
+    /// See [`Transport::trim`](crate::transport::Transport::trim).
+    pub(in crate::transport) async fn trim(&self, removed: usize) {
+        self.pool.trim(removed).await;
+    }
+
     /// Sends QUIT on all idle connections, which takes at most 3 s. Sends in progress continue;
     /// later ones fail.
     pub async fn close(&self) {

@@ -2,4 +2,5 @@
 
 mod failover;
 mod limits;
+mod nodes;
 mod servers;

@@ -10,6 +10,7 @@ mod damage;
 pub(crate) mod fixture;
 mod idempotency;
 mod leases;
+mod limits;
 mod lists;
 mod load;
 mod model;

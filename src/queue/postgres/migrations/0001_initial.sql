@@ -188,38 +188,6 @@ CREATE TABLE jobbell.unmapped_payloads (
     UNIQUE (hook, digest)
 );
 
--- Limits over all nodes.
-CREATE TABLE jobbell.server_state (
-    server        text   PRIMARY KEY,
-    resting_until bigint NOT NULL DEFAULT 0,     -- the circuit breaker is open
-    step          bigint NOT NULL DEFAULT 0,     -- its pause in milliseconds
-    why           text,
-    prober        bigint NOT NULL DEFAULT 0,     -- the node that may try it
-    probe_until   bigint NOT NULL DEFAULT 0
-) WITH (fillfactor = 50);
-CREATE TABLE jobbell.server_use (                -- mails that count against the rate
-    server  text    NOT NULL,
-    node    bigint  NOT NULL,
-    bucket  bigint  NOT NULL,
-    mails   integer NOT NULL,
-    last_at bigint  NOT NULL,
-    PRIMARY KEY (server, bucket, node)
-) WITH (fillfactor = 50);
-CREATE TABLE jobbell.permits (                   -- granted to a node and not reported as used
-    server text    NOT NULL,
-    node   bigint  NOT NULL,
-    n      integer NOT NULL,
-    until  bigint  NOT NULL,
-    PRIMARY KEY (server, node)
-) WITH (fillfactor = 50);
-CREATE TABLE jobbell.seats (                     -- connections to a server
-    server    text    NOT NULL,
-    node      bigint  NOT NULL,
-    held      integer NOT NULL,
-    wanted_at bigint,                            -- since when the node waits for one
-    PRIMARY KEY (server, node)
-) WITH (fillfactor = 50);
-
 -- Refresh tokens that a token server has replaced, encrypted.
 CREATE TABLE jobbell.oauth_tokens (
     name       text   PRIMARY KEY,

@@ -161,7 +161,7 @@ impl Queue {
             reply: ClaimReply {
                 answers: sender,
                 next_due: next_due_sender,
-                held: on_store!(self, store => store.held()),
+                held: on_store!(self, store => store.held_by_claimer()),
             },
             answers,
             next_due,

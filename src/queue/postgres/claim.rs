@@ -23,7 +23,7 @@ use crate::queue::{ClaimLimit, Lease, StoreError};
 const MOST: usize = 1_000;
 
 /// Takes from both lanes what [`ClaimLimit`] allows.
-const CLAIM: &str = include_str!("sql/claim.sql");
+const CLAIM: &str = "SELECT * FROM jobbell.claim($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 impl Store {
     pub(in crate::queue) async fn claim(
@@ -33,10 +33,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Lease>, StoreError> {
         self.check_open()?;
-        sweep::run(&self.shared, now).await?;
+        sweep::run(&self.shared, None, now).await?;
         let lows = LowerBounds::default().get(now);
         let claimed = run(&self.shared, bounded(limit), lease, now, lows).await?;
-        leases(&self.shared, claimed, now).await
+        let leases = leases(&self.shared, claimed, now).await?;
+        let first_end = leases.iter().map(|lease| lease.until).min();
+        self.shared.claims.ends_at(first_end);
+        Ok(leases)
     }
 
     /// Sets the pending claim. Returns after it was tried, so that a later event is not claimed
@@ -82,10 +85,14 @@ pub(super) async fn keep(shared: Arc<Shared>, closed: CancellationToken) {
             () = shared.claims.work() => {}
             () = sweeps.wait() => {}
         }
-        if sweeps.run(&shared).await {
-            bounds = LowerBounds::default();
-        }
-        while let Some(taken) = shared.claims.take() {
+        loop {
+            // Before each claim: a lease that is over makes the request due until it was looked at.
+            if sweeps.run(&shared).await {
+                bounds = LowerBounds::default();
+            }
+            let Some(taken) = shared.claims.take() else {
+                break;
+            };
             let answer = claim(&shared, &taken, &mut bounds).await;
             taken.answer(answer);
         }

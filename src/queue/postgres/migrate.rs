@@ -25,7 +25,8 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[Migration {
     sql: concat!(
         include_str!("migrations/0001_initial.sql"),
-        include_str!("migrations/0001_limits.sql")
+        include_str!("migrations/0001_limits.sql"),
+        include_str!("migrations/0001_functions.sql")
     ),
     oldest_reader: 1,
 }];

@@ -23,24 +23,12 @@ use crate::queue::{SettleError, Settled, Settlement, StoreError};
 /// The most settlements of one statement.
 const MOST: usize = 500;
 
-const SETTLE: &str = concat!(
-    include_str!("sql/settle.sql"),
-    include_str!("sql/settled.sql")
-);
+const SETTLE: &str = "SELECT * FROM jobbell.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)";
 
-/// The same for events with secrets: when the last delivery of one ends, its payload is replaced by
-/// the masked one. If two nodes end the last two at once, neither sees the other's end; maintenance
-/// masks it then.
-const SETTLE_SECRETS: &str = concat!(
-    include_str!("sql/settle.sql"),
-    include_str!("sql/mask.sql"),
-    include_str!("sql/settled.sql")
-);
-
-/// For settlements that `held` does not know: records their attempts, and tells those that were
-/// made before by their token. Those are written again, so that this commit, too, waits for the
-/// synchronous standby.
-const STALE: &str = include_str!("sql/settle_stale.sql");
+/// For settlements that `held` does not know.
+const STALE: &str = "SELECT * FROM jobbell.settle_stale($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+     $21)";
 
 impl Store {
     pub(in crate::queue) async fn settle(
@@ -161,13 +149,8 @@ async fn settle(
     values.extend(columns.changes());
     values.extend([(&node as _, Type::INT8), (&writer as _, Type::INT2)]);
     values.extend(attempts.values());
-    let statement = if masked.is_empty() {
-        SETTLE
-    } else {
-        values.extend(masked.values());
-        SETTLE_SECRETS
-    };
-    let rows = connection.query_again(statement, &values).await?;
+    values.extend(masked.values());
+    let rows = connection.query_again(SETTLE, &values).await?;
     drop(connection);
     let mut next_due = Lanes::<Option<Timestamp>>::default();
     for row in rows {

@@ -102,10 +102,6 @@ impl<'a> MaskedColumns<'a> {
         columns
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
     pub(super) fn values(&self) -> [Value<'_>; 5] {
         [
             (&self.ats, Type::INT8_ARRAY),

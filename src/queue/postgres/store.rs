@@ -218,9 +218,9 @@ impl Shared {
 struct NotReady(String);
 
 impl Store {
-    /// The leases of this node's claimers.
-    pub(in crate::queue) fn held(&self) -> HeldLeases {
-        self.shared.held.clone()
+    /// The leases of a new claimer.
+    pub(in crate::queue) fn held_by_claimer(&self) -> HeldLeases {
+        self.shared.held.part()
     }
 
     /// Fails once the store is closed.

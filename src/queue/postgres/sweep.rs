@@ -6,15 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
-use super::codes::lane;
+use super::codes::{lane, time, token_code};
 use super::pool::VerbError;
 use super::store::Shared;
 use crate::domain::Timestamp;
 use crate::queue::LEASE;
+use crate::queue::held::HeldLeases;
 
-/// Leases given at the claim. They are not renewed in the database, so some are still in use.
-const EXPIRED: &str = "WITH t AS MATERIALIZED (SELECT coalesce($1::bigint, jobbell.now_ms()) AS now) \
-     SELECT token FROM jobbell.held WHERE node = $2 AND until <= (SELECT now FROM t)";
+/// The ends given by the claims. They are not renewed in the database, so some that are over are
+/// still in use.
+const HELD: &str = "SELECT token, until, coalesce($1::bigint, jobbell.now_ms()) AS now FROM jobbell.held WHERE node = $2";
 
 /// The last number is what is subtracted from the attempts. The token in `due` is that of a
 /// settlement, and there was none.
@@ -26,7 +27,7 @@ const RELEASE: &str = "WITH t AS MATERIALIZED (SELECT coalesce($1::bigint, jobbe
          ON CONFLICT (node, writer) DO UPDATE SET queued = c.queued + excluded.queued, sending = c.sending + excluded.sending) \
      SELECT lane, count(*) AS number FROM x GROUP BY lane";
 
-/// The pause between two sweeps.
+/// The pause before leases are looked at again that are in use after the end given by the claim.
 const PERIOD: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// The pause between two attempts to release what was lost.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,7 +35,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// When to sweep, and what to release.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    sweep_at: Option<Timestamp>,
     /// Tokens of statements whose result is unknown, and when the statement was given up.
     lost: Vec<(i64, Timestamp)>,
     released: Option<Instant>,
@@ -57,22 +57,28 @@ impl Schedule {
         self.lost.extend(lost.into_iter().map(|token| (token, now)));
         // The statement may still be running there, so it is looked for until its leases end.
         self.lost.retain(|(_, since)| now < since.after(LEASE));
-        let mut found = false;
+        let mut found = 0;
         let may_release = self.released.is_none_or(|last| last.elapsed() >= PAUSE);
         if !self.lost.is_empty() && may_release {
-            let tokens = unknown(shared, self.lost.iter().map(|(token, _)| *token));
+            let is_unknown = |token: &i64| !shared.held.contains((0, token_code(*token)));
+            let tokens: Vec<_> = (self.lost.iter())
+                .map(|(token, _)| *token)
+                .filter(is_unknown)
+                .collect();
             let released = release(shared, &tokens, Attempt::Uncounted, now).await;
-            found |= released.is_ok_and(|number| number > 0);
+            found += released.unwrap_or(0);
             self.released = Some(Instant::now());
         }
-        let sweep_at = *self.sweep_at.get_or_insert_with(|| now.after(PERIOD));
-        if sweep_at <= now
-            && let Ok(number) = run(shared, now).await
-        {
-            self.sweep_at = Some(now.after(PERIOD));
-            found |= number > 0;
+        if shared.claims.take_end(now) {
+            let claimer = shared.claims.held();
+            let claimer = claimer.as_ref().map(|(held, lease)| (held, *lease));
+            match run(shared, claimer, now).await {
+                Ok(number) => found += number,
+                // Not at once, so that the claims that depend on it do not run without a pause.
+                Err(_) => shared.claims.ends_at(Some(now.after(PAUSE))),
+            }
         }
-        found
+        found > 0
     }
 }
 
@@ -85,22 +91,35 @@ enum Attempt {
     Uncounted,
 }
 
-/// Returns expired leases to the queue that nobody holds; their number.
-pub(super) async fn run(shared: &Shared, now: Timestamp) -> Result<i64, VerbError> {
+/// Returns expired leases to the queue that nobody holds; their number. Those of the claimer are
+/// renewed instead.
+pub(super) async fn run(
+    shared: &Shared,
+    claimer: Option<(&HeldLeases, Duration)>,
+    now: Timestamp,
+) -> Result<i64, VerbError> {
     let (life, given) = (shared.life()?, shared.given(now));
     let values: [super::connection::Value<'_>; 2] =
         [(&given, Type::INT8), (&life.node, Type::INT8)];
-    let rows = shared.work.query(EXPIRED, &values).await?;
-    let tokens = (rows.iter())
-        .map(|row| row.try_get("token"))
-        .collect::<Result<Vec<i64>, _>>()?;
-    release(shared, &unknown(shared, tokens), Attempt::Counted, now).await
-}
-
-/// The tokens of leases that nobody holds.
-fn unknown(shared: &Shared, tokens: impl IntoIterator<Item = i64>) -> Vec<i64> {
-    let is_unknown = |token: &i64| !shared.held.contains((0, token.cast_unsigned()));
-    tokens.into_iter().filter(is_unknown).collect()
+    let (mut unknown, mut in_use) = (Vec::new(), Vec::new());
+    for row in shared.work.query(HELD, &values).await? {
+        let (token, until): (i64, _) = (row.try_get("token")?, time(&row, "until")?);
+        let key = (0, token_code(token));
+        if until > time(&row, "now")? {
+            shared.claims.ends_at(Some(until));
+        } else if claimer.is_some_and(|(held, _)| held.contains(key)) {
+            in_use.push(key);
+        } else if !shared.held.holds_at(key, now) {
+            unknown.push(token);
+        }
+        // Else it is in use by an earlier claimer.
+    }
+    if let Some((held, lease)) = claimer {
+        in_use.retain(|key| !held.holds_at(*key, now));
+        held.extend(&in_use, now.after(lease));
+    }
+    shared.claims.ends_at(Some(now.after(PERIOD)));
+    release(shared, &unknown, Attempt::Counted, now).await
 }
 
 /// Returns the rows with these tokens to the queue; their number.

@@ -124,7 +124,7 @@ impl Store {
 
     /// The leases of a new claimer.
     #[expect(clippy::unused_self, reason = "a store of several nodes knows them")]
-    pub(in crate::queue) fn held(&self) -> HeldLeases {
+    pub(in crate::queue) fn held_by_claimer(&self) -> HeldLeases {
         HeldLeases::default()
     }
 

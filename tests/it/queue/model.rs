@@ -386,10 +386,14 @@ async fn apply(fixture: &mut QueueFixture, model: &mut Model, leases: &mut Vec<L
             let mut claimer = fixture.queue.claimer(fixture.clock.clone());
             claimer.set(limit, LEASE).await.unwrap();
             fixture.queue.ping().await;
-            let at_once = model.claim(limit, now);
+            let claim = |model: &mut Model| match limit {
+                ClaimLimit::NONE => Vec::new(),
+                limit => model.claim(limit, now),
+            };
+            let at_once = claim(model);
             enqueue(fixture, model, event, true, urgent, normal).await;
             let expected = if at_once.is_empty() {
-                model.claim(limit, now)
+                claim(model)
             } else {
                 at_once
             };

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::domain::{Lane, Timestamp};
 use crate::queue::ClaimLimit;
 use crate::queue::claimer::{ClaimReply, ClaimRequest};
+use crate::queue::held::HeldLeases;
 
 /// How often the database is asked for deliveries that other nodes have added: a notification may
 /// be lost. The second period is for a node that is known to receive them.
@@ -48,11 +49,14 @@ struct State {
     request: Option<ClaimRequest>,
     /// Changes whenever the request is replaced or removed, so that an older one is not put back.
     version: u64,
-    /// The claimer of the last request, and how many answers it was sent.
+    /// The claimer of the last request, how many answers it was sent, and how long its leases last.
     claimer: Option<ClaimReply>,
     answers: u64,
+    lease: Duration,
     taken_by: Option<Taker>,
     backlog: Backlog,
+    /// When the first lease ends in the database that was not looked at since.
+    first_end: Option<Timestamp>,
 }
 
 /// What is being done for the request.
@@ -67,8 +71,14 @@ impl State {
     fn needs_statement(&self, now: Timestamp) -> bool {
         self.taken_by.is_none()
             && self.request.as_ref().is_some_and(|request| {
-                !request.reply.is_closed() && self.backlog.may_have(request.limit, now)
+                !request.reply.is_closed() && self.ask_at(request.limit) <= now
             })
+    }
+
+    /// When a claim with this limit may find something.
+    fn ask_at(&self, limit: ClaimLimit) -> Timestamp {
+        let ask_at = self.backlog.ask_at(limit);
+        self.first_end.map_or(ask_at, |end| end.min(ask_at))
     }
 
     fn take(&mut self, by: Taker, claims: &Arc<Inner>) -> Option<Taken> {
@@ -97,6 +107,7 @@ impl Claims {
         if !is_same {
             (state.claimer, state.answers) = (Some(request.reply.clone()), 0);
         }
+        state.lease = request.lease;
         let is_valid = request.seen == state.answers && request.limit != ClaimLimit::NONE;
         state.version += 1;
         state.request = Some(request).filter(|_| is_valid);
@@ -142,6 +153,24 @@ impl Claims {
         self.0.is_notified.store(is_notified, Ordering::Relaxed);
     }
 
+    /// A lease ends at this time in the database, unless it is settled before.
+    pub(super) fn ends_at(&self, until: Option<Timestamp>) {
+        self.0.ends_at(until);
+    }
+
+    /// Whether a lease may be over that nobody holds; `false` from then on.
+    pub(super) fn take_end(&self, now: Timestamp) -> bool {
+        let first_end = &mut self.0.state().first_end;
+        first_end.take_if(|first| *first <= now).is_some()
+    }
+
+    /// The leases of the last claimer, and how long they last.
+    pub(super) fn held(&self) -> Option<(HeldLeases, Duration)> {
+        let state = self.0.state();
+        let claimer = state.claimer.as_ref()?;
+        Some((claimer.held.clone(), state.lease))
+    }
+
     /// Wakes the task that runs the statements, for a sweep.
     pub(super) fn wake(&self) {
         self.0.work.notify_one();
@@ -154,7 +183,7 @@ impl Claims {
         let now = self.0.clock.now();
         let request = (state.request.as_ref())
             .filter(|request| state.taken_by.is_none() && !request.reply.is_closed())?;
-        if state.backlog.may_have(request.limit, now) {
+        if state.ask_at(request.limit) <= now {
             return None;
         }
         let mine = taken::choose(request.limit, deliveries);
@@ -208,9 +237,17 @@ impl Inner {
         } else if let Some(request) = &state.request
             && state.taken_by.is_none()
         {
-            let ask_at = state.backlog.ask_at(request.limit);
+            let ask_at = state.ask_at(request.limit);
             request.reply.wait_until(Some(ask_at));
         }
+    }
+
+    fn ends_at(&self, until: Option<Timestamp>) {
+        let mut state = self.state();
+        state.first_end = match (state.first_end, until) {
+            (Some(known), Some(until)) => Some(known.min(until)),
+            (known, until) => known.or(until),
+        };
     }
 
     /// Counts an answer. A newer request of its claimer does not count its slots.

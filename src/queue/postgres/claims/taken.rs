@@ -43,10 +43,13 @@ impl Taken {
             return;
         };
         for lease in answer.iter_mut().flatten() {
+            // A commit has held it for the node, since it had no claimer yet.
+            lease.holding = None;
             let key = (lease.row_seq, lease.token);
-            let hold = || request.reply.held.hold(key, lease.until);
-            lease.holding.get_or_insert_with(hold);
+            lease.holding = Some(request.reply.held.hold(key, lease.until));
         }
+        let first = answer.iter().flatten().map(|lease| lease.until).min();
+        self.claims.ends_at(first);
         self.claims.answered(&request.reply);
         request.reply.answer(answer);
     }

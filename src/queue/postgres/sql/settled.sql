@@ -1,1 +1,0 @@
-SELECT place, lane, (SELECT now FROM t) AS now FROM x

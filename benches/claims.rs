@@ -5,6 +5,12 @@
 //! The numbers: mails that wait, mails that are claimed and settled, mails of a claim, and nodes. The
 //! database is filled by SQL until so many wait. Nothing else may use it: all that waits is test data.
 #![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
+#![expect(
     clippy::expect_used,
     clippy::print_stdout,
     reason = "a benchmark prints its results and stops on errors"

@@ -54,8 +54,8 @@ fn database(old: &Location, new: &Location) -> Vec<&'static str> {
             ),
             ("queue.node_name", old.node_name != new.node_name),
         ];
-        let changed = |(key, changed): (_, bool)| changed.then_some(key);
-        return changes.into_iter().filter_map(changed).collect();
+        let named = |(key, is_changed): (_, bool)| is_changed.then_some(key);
+        return changes.into_iter().filter_map(named).collect();
     }
     if old == new {
         Vec::new()
@@ -108,7 +108,8 @@ pub(super) fn effective(old: &Config, mut new: Config) -> Config {
     new
 }
 
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(test)]
+#[cfg(feature = "postgres")]
 mod tests {
     use super::*;
 

@@ -285,7 +285,7 @@ mod tests {
         assert!(breaker.admit(again).is_ok());
         assert_eq!(
             breaker.failed(DOWN, again),
-            Some(Duration::from_secs(60)),
+            Some(Duration::from_mins(1)),
             "the cooldown grows over all nodes"
         );
         breaker.follow(Agreed::Probed { step }, again);

@@ -78,7 +78,7 @@ fn adopt(server: &Server, pause: Option<&Pause>, clock: &Clock) {
             warn!(server = %name, "mail server paused for {} s by another node: {}", pause.left().as_secs(), pause.why);
         }
         (None, false) => {
-            info!(server = %name, "mail server works again, as another node has found")
+            info!(server = %name, "mail server works again, as another node has found");
         }
         _ => {}
     }

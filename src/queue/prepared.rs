@@ -166,14 +166,7 @@ impl PreparedEvent {
         let is_urgent = deliveries
             .iter()
             .all(|delivery| delivery.lane == Lane::Urgent);
-        let stored = match (is_secret, waiting) {
-            (false, _) => payload.clone(),
-            // It will never be sent.
-            (true, 0) => vault::masked(&payload),
-            (true, _) => vault
-                .seal(id.as_str(), &payload)
-                .ok_or_else(|| StoreError::failed("encrypt", NoRandomNumbers))?,
-        };
+        let stored = stored_form(id.as_str(), &payload, is_secret, waiting, vault)?;
         Ok(Self {
             id,
             content,
@@ -189,6 +182,23 @@ impl PreparedEvent {
             thumbnails_until,
             excludes,
         })
+    }
+}
+
+/// The payload as it is stored: encrypted if it contains a secret, masked if it will never be sent.
+fn stored_form(
+    id: &str,
+    payload: &[u8],
+    is_secret: bool,
+    waiting: u64,
+    vault: &Vault,
+) -> Result<Vec<u8>, StoreError> {
+    match (is_secret, waiting) {
+        (false, _) => Ok(payload.to_owned()),
+        (true, 0) => Ok(vault::masked(payload)),
+        (true, _) => vault
+            .seal(id, payload)
+            .ok_or_else(|| StoreError::failed("encrypt", NoRandomNumbers)),
     }
 }
 

@@ -152,7 +152,7 @@ pub(super) fn shown(
     id: &str,
     stored: &[u8],
 ) -> Result<Option<Event>, serde_json::Error> {
-    let read = |json: &[u8]| serde_json::from_slice::<Event>(json).map(|event| event.masked());
+    let read = |json: &[u8]| serde_json::from_slice::<Event>(json).map(Event::masked);
     match open(vault, id, stored) {
         Opened::Whole(json) => read(&json).map(Some),
         Opened::Masked(json) => read(json).map(Some),

@@ -99,6 +99,10 @@ pub enum SetupError {
 
 /// A mail server, ready to send: each call makes one attempt.
 #[derive(Debug)]
+#[cfg_attr(
+    test,
+    expect(clippy::large_enum_variant, reason = "the one in memory is for tests")
+)]
 pub enum Transport {
     /// SMTP. Boxed because it is large.
     Smtp(Box<smtp::Smtp>),

@@ -149,7 +149,7 @@ impl Server {
             directory.display()
         );
         for setting in settings {
-            options += &format!(" -c {setting}");
+            options.extend([" -c ", *setting]);
         }
         let log = directory.join("log");
         let (data, log) = (data.display(), log.display());

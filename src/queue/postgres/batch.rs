@@ -5,19 +5,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
+use super::answers::{Known, answer};
 use super::claims::Reservation;
-use super::codes::{int, lane_code, state_code, token_code, uuid_millis};
-use super::intake::{Answer, Waiting};
+use super::codes::{int, state_code, token_code, uuid_millis};
+use super::columns::{Deliveries, Ends, Events, Excludes, Keys, job, span};
 use super::store::{Life, Shared};
-use crate::domain::{Delivery, EventId, Lane, Plan, State, Timestamp, uuid_v7};
+use super::waiting::Waiting;
+use crate::domain::{Lane, State, Timestamp, uuid_v7};
 use crate::queue::counts::capacity;
-use crate::queue::held::Holding;
 use crate::queue::lease::EventKey;
 use crate::queue::prepared::PreparedEvent;
-use crate::queue::{EnqueueError, Enqueued, Lease, StoreError};
+use crate::queue::{Enqueued, Lease, StoreError};
 
 /// The requests of one statement. The columns stay the same when it is repeated.
 pub(super) struct Batch {
@@ -37,82 +37,6 @@ pub(super) struct Batch {
     reservation: Option<Reservation>,
     life: Arc<Life>,
     until: Timestamp,
-}
-
-/// Columns of the events.
-#[derive(Default)]
-pub(super) struct Events {
-    pub(super) requests: Vec<i32>,
-    pub(super) keys: Vec<Uuid>,
-    pub(super) at: Vec<i64>,
-    pub(super) ids: Vec<String>,
-    pub(super) contents: Vec<Vec<u8>>,
-    pub(super) sources: Vec<String>,
-    pub(super) payloads: Vec<Vec<u8>>,
-    pub(super) secret: Vec<bool>,
-    /// How long after now the thumbnails' deadline is.
-    pub(super) thumbnails_in: Vec<Option<i64>>,
-    /// Whether the queue has no room for it.
-    pub(super) full: Vec<bool>,
-}
-
-/// Columns of the deliveries.
-#[derive(Default)]
-pub(super) struct Deliveries {
-    /// The number of the event, from 1.
-    pub(super) events: Vec<i32>,
-    pub(super) ids: Vec<Uuid>,
-    pub(super) at: Vec<i64>,
-    pub(super) kinds: Vec<&'static str>,
-    pub(super) lanes: Vec<i16>,
-    pub(super) recipients: Vec<String>,
-    pub(super) message_ids: Vec<String>,
-    pub(super) created_at: Vec<i64>,
-    pub(super) expires_in: Vec<i64>,
-    pub(super) states: Vec<i16>,
-    pub(super) reasons: Vec<Option<&'static str>>,
-    pub(super) due_in: Vec<i64>,
-    /// The fencing token if this node claims it at once, else 0.
-    pub(super) tokens: Vec<i64>,
-    holdings: Vec<Option<Holding>>,
-}
-
-/// Columns of the keys of requests.
-#[derive(Default)]
-pub(super) struct Keys {
-    pub(super) requests: Vec<i32>,
-    pub(super) names: Vec<String>,
-    pub(super) contents: Vec<Vec<u8>>,
-    pub(super) ids: Vec<String>,
-    /// The latest time of its events, for retention.
-    pub(super) at: Vec<i64>,
-}
-
-/// Columns of the jobs that may end once: a digest over all ends that exclude each other.
-#[derive(Default)]
-pub(super) struct Ends {
-    pub(super) events: Vec<i32>,
-    pub(super) jobs: Vec<Vec<u8>>,
-}
-
-/// Columns of the ids that refuse an event.
-#[derive(Default)]
-pub(super) struct Excludes {
-    pub(super) events: Vec<i32>,
-    pub(super) ids: Vec<String>,
-}
-
-/// What the database knew of a batch.
-#[derive(Default)]
-pub(super) struct Known {
-    /// By the number of the event: whether the content is the same, and whether this batch stored it.
-    pub(super) events: HashMap<i32, (bool, bool)>,
-    /// By the number of the request: the same, and the ids that were answered.
-    pub(super) keys: HashMap<i32, (bool, bool, String)>,
-    /// By the number of the event: the end of its job on record.
-    pub(super) ended: HashMap<i32, String>,
-    /// The tokens that this node holds.
-    pub(super) held: Vec<i64>,
 }
 
 impl Batch {
@@ -370,97 +294,4 @@ impl Batch {
         }
         leases
     }
-}
-
-impl Deliveries {
-    fn add(&mut self, event: i32, delivery: &Delivery, now: Timestamp) {
-        let (state, due_at, reason) = match delivery.plan {
-            Plan::Send(not_before) => (State::Queued, not_before, None),
-            Plan::Suppress(reason) => (State::Suppressed, now, Some(reason.as_str())),
-        };
-        self.events.push(event);
-        self.ids.push(delivery.id.0);
-        self.at.push(uuid_millis(delivery.id.0));
-        self.kinds.push(delivery.kind.as_str());
-        self.lanes.push(lane_code(delivery.lane));
-        self.recipients.push(delivery.recipient.as_str().to_owned());
-        self.message_ids.push(delivery.message_id.clone());
-        self.created_at.push(delivery.created_at.as_millis());
-        self.expires_in.push(span(now, delivery.expires_at));
-        self.states.push(state_code(state));
-        self.reasons.push(reason);
-        self.due_in.push(span(now, due_at));
-        self.tokens.push(0);
-        self.holdings.push(None);
-    }
-}
-
-/// Milliseconds from one time to another.
-fn span(from: Timestamp, to: Timestamp) -> i64 {
-    to.as_millis() - from.as_millis()
-}
-
-/// The job of which these events are the ends; each of them names all others.
-fn job(id: &EventId, excludes: &[EventId]) -> Vec<u8> {
-    let mut ends: Vec<_> = excludes.iter().chain([id]).map(EventId::as_str).collect();
-    ends.sort_unstable();
-    let mut digest = Context::new(&SHA256);
-    for end in ends {
-        digest.update(&int(end.len()).to_be_bytes());
-        digest.update(end.as_bytes());
-    }
-    digest.finish().as_ref().to_vec()
-}
-
-/// The answer to a request. `number` is that of its first event, and of the next request's after.
-fn answer(request: i32, number: &mut i32, one: &Waiting, known: &Known, full: &[bool]) -> Answer {
-    let first = *number;
-    let mut seen: HashMap<&EventId, (i32, [u8; 32])> = HashMap::new();
-    for entry in &one.request.entries {
-        if !seen.contains_key(&entry.id) {
-            seen.insert(&entry.id, (*number, entry.content.digest));
-            *number += 1;
-        }
-    }
-    if let Some((is_same, false, ids)) = known.keys.get(&request) {
-        return earlier(*is_same, ids);
-    }
-    let (mut answers, mut next) = (Vec::with_capacity(one.request.entries.len()), first);
-    for (index, entry) in one.request.entries.iter().enumerate() {
-        let (event, content) = seen.get(&entry.id).copied().unwrap_or_default();
-        let id = entry.id.clone();
-        let is_repeated = event < next;
-        next = next.max(event + 1);
-        let ended = known
-            .ended
-            .get(&event)
-            .and_then(|id| EventId::parse(id).ok());
-        if let Some(id) = ended.filter(|end| *end != entry.id) {
-            return Err(EnqueueError::Superseded { index, id });
-        }
-        let at = usize::try_from(event - 1).unwrap_or(usize::MAX);
-        answers.push(match known.events.get(&event) {
-            _ if content != entry.content.digest => {
-                return Err(EnqueueError::Conflict { index, id });
-            }
-            _ if is_repeated => Enqueued::Duplicate { id },
-            Some((_, true)) => Enqueued::New,
-            Some((true, false)) => Enqueued::Duplicate { id },
-            Some((false, false)) => return Err(EnqueueError::Conflict { index, id }),
-            None if full.get(at).copied().unwrap_or_default() => return Err(EnqueueError::Full),
-            None => Enqueued::New,
-        });
-    }
-    Ok(answers)
-}
-
-/// The answer to a key that is on record.
-fn earlier(is_same: bool, ids: &str) -> Answer {
-    if !is_same {
-        return Err(EnqueueError::KeyTaken);
-    }
-    let unreadable = |error| StoreError::failed("read the answer to a key", error);
-    let ids: Vec<EventId> = serde_json::from_str(ids).map_err(unreadable)?;
-    let duplicate = |id| Enqueued::Duplicate { id };
-    Ok(ids.into_iter().map(duplicate).collect())
 }

@@ -12,12 +12,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Notification, Row};
 
-use super::query_error::QueryError;
+use super::query_error::{QueryError, VERB_TIMEOUT};
 
-/// How long a statement may take. With the wait for a connection, a verb takes at most 10 s.
-pub(super) const VERB_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// A value of a statement with its type: statements are not prepared, so that PgBouncer's
+/// A value of a statement with its type: statements are not prepared, so that `PgBouncer`'s
 /// transaction mode works, and each is one round trip.
 pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
 

@@ -1,8 +1,10 @@
 //! The statement that stores the requests of a batch.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::batch::{Batch, Known};
+use super::answers::Known;
+use super::batch::Batch;
 use super::connection::Value;
 use super::pool::VerbError;
 use super::store::Shared;
@@ -113,8 +115,10 @@ pub(super) async fn run(shared: &Shared, batch: &Batch) -> Result<Known, VerbErr
         (&lease, Type::INT8),
         (&batch.is_repeated, Type::BOOL),
     ];
-    let rows = connection.query(ENQUEUE, &values).await?;
-    drop(connection);
+    known(&connection.query(ENQUEUE, &values).await?)
+}
+
+fn known(rows: &[Row]) -> Result<Known, VerbError> {
     let mut known = Known::default();
     for row in rows {
         let number = row.try_get::<_, Option<i32>>("number")?.unwrap_or_default();

@@ -12,9 +12,10 @@ use super::batch::Batch;
 use super::enqueue;
 use super::pool::VerbError;
 use super::store::{Shared, Store};
+use super::waiting::{Answer, Waiting};
 use crate::domain::Timestamp;
 use crate::queue::prepared::PreparedRequest;
-use crate::queue::{EnqueueError, Enqueued, NewEvent, StoreError};
+use crate::queue::{EnqueueError, NewEvent, StoreError};
 
 /// How many requests may wait.
 const INBOX: usize = 4096;
@@ -31,37 +32,6 @@ const CONFLICTS: usize = 3;
 /// The requests that wait to be stored.
 #[derive(Debug, Clone)]
 pub(super) struct Intake(mpsc::Sender<Waiting>);
-
-/// A request that waits to be stored.
-pub(super) struct Waiting {
-    pub(super) request: PreparedRequest,
-    pub(super) now: Timestamp,
-    since: Instant,
-    reply: oneshot::Sender<Answer>,
-}
-
-pub(super) type Answer = Result<Vec<Enqueued>, EnqueueError>;
-
-impl Waiting {
-    pub(super) fn answer(self, answer: Answer) {
-        // Fails only if the caller has given up.
-        drop(self.reply.send(answer));
-    }
-
-    /// The names that no two requests of a statement may share.
-    fn names(&self) -> impl Iterator<Item = (u8, &str)> {
-        let entries = &self.request.entries;
-        let ids = entries.iter().map(|entry| (0, entry.id.as_str()));
-        let others = entries.iter().flat_map(|entry| &entry.excludes);
-        let key = self.request.key.iter().map(|key| (1, key.name.as_str()));
-        ids.chain(others.map(|id| (0, id.as_str()))).chain(key)
-    }
-
-    fn bytes(&self) -> usize {
-        let entries = self.request.entries.iter();
-        entries.map(|entry| entry.payload.len()).sum()
-    }
-}
 
 /// What tasks take requests from.
 pub(super) type Inbox = Arc<Mutex<mpsc::Receiver<Waiting>>>;
@@ -201,11 +171,5 @@ async fn store_part(
                 return None;
             }
         }
-    }
-}
-
-impl Waiting {
-    pub(super) fn age(&self) -> Duration {
-        self.since.elapsed()
     }
 }

@@ -1,7 +1,7 @@
 //! The queue in a PostgreSQL database, which any number of nodes may share.
 //!
 //! - One verb is one statement, one transaction and one round trip (`connection`): statements are
-//!   not prepared, so that PgBouncer's transaction mode works. All names are qualified with the
+//!   not prepared, so that `PgBouncer`'s transaction mode works. All names are qualified with the
 //!   schema `jobbell`.
 //! - Hot tables are narrow and short-lived: `due` contains what waits, `held` what a node is sending.
 //!   Events, deliveries and attempts are facts in weekly partitions.
@@ -16,6 +16,7 @@
 //! - The commit that stores an event also claims it, if this node has a free slot and nothing older
 //!   waits (`claims`).
 
+mod answers;
 mod attempt_rows;
 mod batch;
 mod beat;
@@ -26,6 +27,7 @@ mod claimed;
 mod claims;
 mod clocks;
 mod codes;
+mod columns;
 mod connection;
 mod connector;
 mod enqueue;
@@ -73,6 +75,7 @@ mod unmapped;
 mod upkeep;
 mod url;
 mod used;
+mod waiting;
 mod watch;
 
 pub use breaker::SharedBreaker;

@@ -24,7 +24,7 @@ enum Verb {
 }
 
 impl Verb {
-    fn change<'a>(self, stored: Stored<'a>, now: Timestamp) -> Result<Change<'a>, OperatorError> {
+    fn change(self, stored: Stored<'_>, now: Timestamp) -> Result<Change<'_>, OperatorError> {
         match self {
             Self::Retry(_) => stored.retry(now),
             Self::Cancel => stored.cancel(now),

@@ -1,8 +1,11 @@
 //! Why a statement failed, and what follows from it.
 
+use std::time::Duration;
+
 use tokio_postgres::error::SqlState;
 
-use super::connection::VERB_TIMEOUT;
+/// How long a statement may take. With the wait for a connection, a verb takes at most 10 s.
+pub(super) const VERB_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]

@@ -148,7 +148,8 @@ fn no_random() -> OpenError {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let hex = |text: String, byte: &u8| text + &format!("{byte:02x}");
+    bytes.iter().fold(String::new(), hex)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ const ASK: &str = "SELECT current_setting('server_version_num')::int AS number, 
 
 /// What a server says of itself, on one connection.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 pub(super) struct ServerFacts {
     number: i32,
     version: String,
@@ -68,7 +69,7 @@ impl ServerFacts {
         let Some(row) = rows.first() else {
             return Err(QueryError::TimedOut);
         };
-        let half = (after.since_boot - before.since_boot) / 2;
+        let half = after.since_boot.saturating_sub(before.since_boot) / 2;
         let now = row.try_get::<_, i64>("now")?;
         let skew = after.wall.before(half).as_millis() - now;
         Ok(Self::read(row, skew, ports.to_vec(), has_listen_url)?)
@@ -112,11 +113,8 @@ impl ServerFacts {
         if self.number < OLDEST {
             return Err(OpenError::TooOld(self.version.clone()));
         }
-        let refused = self.findings().into_iter();
-        match refused
-            .filter(|finding| finding.verdict == Verdict::Refuse)
-            .next_back()
-        {
+        let mut refused = self.findings().into_iter();
+        match refused.rfind(|finding| finding.verdict == Verdict::Refuse) {
             Some(finding) => Err(OpenError::Unsafe(finding.english)),
             None => Ok(()),
         }

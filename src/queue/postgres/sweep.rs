@@ -44,7 +44,7 @@ impl Schedule {
     /// Waits until lost tokens should be looked for again.
     pub(super) async fn wait(&self) {
         if self.lost.is_empty() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } else {
             tokio::time::sleep(PAUSE).await;
         }

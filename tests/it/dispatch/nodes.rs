@@ -12,6 +12,7 @@ use crate::support::smtp_peer::{Act, At, Seen, SmtpPeer};
 use crate::support::test_app::event;
 use crate::support::test_config::TestConfig;
 
+#[expect(clippy::struct_field_names, reason = "they are nodes")]
 struct Nodes {
     nodes: Vec<Jobbell>,
     _configs: Vec<TestConfig>,

@@ -83,6 +83,7 @@ pub(super) const TABLE: Table<'_> = &[
         "daemon",
         &[
             "domain",
+            "secret",
             "routing",
             "telemetry",
             "clock",

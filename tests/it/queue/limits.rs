@@ -220,7 +220,7 @@ async fn changed_limit_counts_what_was_sent_before() {
     };
     let large = RateCap {
         mails: 5,
-        per: Duration::from_secs(86_400),
+        per: Duration::from_hours(24),
         ..small
     };
     let sink = Sink::default();
@@ -291,7 +291,7 @@ async fn pause_of_one_node_is_kept_by_all_and_ended_by_one_probe() {
     let known = watches[4].borrow().clone().unwrap();
     assert_eq!((known.step, known.why.as_str()), (pause, "421 closing"));
     let probe = async || {
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         let ask = servers.iter().map(|server| server.breaker().probe(limit));
         let mut answers = Vec::new();
         for ask in ask {
@@ -303,7 +303,7 @@ async fn pause_of_one_node_is_kept_by_all_and_ended_by_one_probe() {
     tokio::time::sleep(pause).await;
     let mut together = JoinSet::new();
     for server in servers.clone() {
-        together.spawn(async move { server.breaker().probe(Duration::from_secs(60)).await });
+        together.spawn(async move { server.breaker().probe(Duration::from_mins(1)).await });
     }
     let answers = together.join_all().await;
     let granted = answers

@@ -69,8 +69,8 @@ impl Default for Known {
 
 impl Known {
     fn add(&mut self, due_at: Timestamp) {
-        self.next_due = earlier(self.next_due, due_at);
-        self.added = earlier(self.added, due_at);
+        self.next_due = Some(earlier(self.next_due, due_at));
+        self.added = Some(earlier(self.added, due_at));
     }
 
     /// When to ask the database.
@@ -80,8 +80,8 @@ impl Known {
     }
 }
 
-fn earlier(known: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
-    Some(known.map_or(other, |known| known.min(other)))
+fn earlier(known: Option<Timestamp>, other: Timestamp) -> Timestamp {
+    known.map_or(other, |known| known.min(other))
 }
 
 impl Backlog {
@@ -117,7 +117,7 @@ impl Backlog {
         known.poll_at = poll_at;
         known.next_due = known
             .added
-            .map_or(next_due, |added| earlier(next_due, added));
+            .map_or(next_due, |added| Some(earlier(next_due, added)));
     }
 
     /// More may be due in a lane than a claim took.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,13 +12,11 @@ use super::batch::Batch;
 use super::enqueue;
 use super::pool::VerbError;
 use super::store::{Shared, Store};
-use super::waiting::{Answer, Waiting};
+use super::waiting::{Answer, Inbox, Waiting};
 use crate::domain::Timestamp;
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{EnqueueError, NewEvent, StoreError};
 
-/// How many requests may wait.
-const INBOX: usize = 4096;
 /// The most requests and payload bytes of one statement; bounds how long the first of them waits.
 const MAX_BATCH: usize = 1024;
 const MAX_BYTES: usize = 8 << 20;
@@ -28,20 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(12);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a statement is repeated that met a conflict, before its requests are divided.
 const CONFLICTS: usize = 3;
-
-/// The requests that wait to be stored.
-#[derive(Debug, Clone)]
-pub(super) struct Intake(mpsc::Sender<Waiting>);
-
-/// What tasks take requests from.
-pub(super) type Inbox = Arc<Mutex<mpsc::Receiver<Waiting>>>;
-
-impl Intake {
-    pub(super) fn new() -> (Self, Inbox) {
-        let (sender, receiver) = mpsc::channel(INBOX);
-        (Self(sender), Arc::new(Mutex::new(receiver)))
-    }
-}
 
 impl Store {
     pub(in crate::queue) async fn enqueue(

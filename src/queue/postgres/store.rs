@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::claims::Claims;
 use super::connector::Connector;
-use super::intake::Intake;
 pub(super) use super::life::Life;
 use super::listen::Notifier;
 pub(super) use super::mutex::lock;
 use super::pace::Pace;
 use super::pool::Pool;
 use super::upkeep::Upkeep;
+use super::waiting::Intake;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::queue::held::HeldLeases;

@@ -1,8 +1,9 @@
 //! A request that waits to be stored.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::domain::Timestamp;
@@ -43,5 +44,22 @@ impl Waiting {
 impl Waiting {
     pub(super) fn age(&self) -> Duration {
         self.since.elapsed()
+    }
+}
+
+/// How many requests may wait.
+const INBOX: usize = 4096;
+
+/// The requests that wait to be stored.
+#[derive(Debug, Clone)]
+pub(super) struct Intake(pub(super) mpsc::Sender<Waiting>);
+
+/// What tasks take requests from.
+pub(super) type Inbox = Arc<Mutex<mpsc::Receiver<Waiting>>>;
+
+impl Intake {
+    pub(super) fn new() -> (Self, Inbox) {
+        let (sender, receiver) = mpsc::channel(INBOX);
+        (Self(sender), Arc::new(Mutex::new(receiver)))
     }
 }

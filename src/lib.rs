@@ -51,6 +51,16 @@
 //! Thumbnails and user templates run in child processes of the `jobbell` program: to use them,
 //! install it and pass its path to `jobbell::sandbox::use_program`.
 
+#![cfg_attr(
+    not(feature = "postgres"),
+    allow(
+        unreachable_code,
+        unused_variables,
+        irrefutable_let_patterns,
+        reason = "what several nodes share has no values in this build"
+    )
+)]
+
 #[cfg(feature = "server")]
 #[doc(hidden)]
 pub mod admin;

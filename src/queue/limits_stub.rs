@@ -1,4 +1,8 @@
-//! Stub for builds without the feature `postgres`: nothing is shared.
+//! Shared limits in builds without the feature `postgres`: they have no values.
+#![expect(
+    clippy::unused_async,
+    reason = "the same signatures as with PostgreSQL"
+)]
 
 use std::time::Duration;
 

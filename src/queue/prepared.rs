@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 
 use super::StoreError;
+#[cfg(feature = "postgres")]
 use super::lease::StoredEvent;
 use super::vault::{self, Opened, Vault};
 use crate::domain::{Delivery, Event, EventId, Lane, Plan, Source, Timestamp};

@@ -19,6 +19,14 @@ pub(super) struct Known {
     pub(super) held: Vec<i64>,
 }
 
+impl Known {
+    /// Whether this batch has stored the event, now or by an earlier try, unless its request was
+    /// refused.
+    pub(super) fn is_stored(&self, event: i32) -> bool {
+        self.events.get(&event).is_none_or(|(_, is_own)| *is_own)
+    }
+}
+
 /// The answer to a request. `number` is that of its first event, and of the next request's after.
 pub(super) fn answer(
     request: i32,

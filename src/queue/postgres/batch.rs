@@ -64,7 +64,7 @@ impl Batch {
     }
 
     fn fill(&mut self, shared: &Shared) {
-        let mut pending = shared.pending();
+        let mut pending = shared.pending.get();
         let requests = std::mem::take(&mut self.requests);
         for (number, one) in (1..).zip(&requests) {
             let mut contents = HashMap::new();
@@ -217,7 +217,7 @@ impl Batch {
             }
             one.answer(answer);
         }
-        shared.accepted(accepted);
+        shared.pending.accepted(accepted);
         if self.events.thumbnails_in.iter().any(Option::is_some) {
             shared.thumbnails.notify_one();
         }
@@ -232,7 +232,7 @@ impl Batch {
             .zip(&self.deliveries.due_in)
             .zip(&self.deliveries.states);
         let waiting = rows.filter(|(((event, token), _), state)| {
-            **state == queued && !known.events.contains_key(event) && !known.held.contains(token)
+            **state == queued && known.is_stored(**event) && !known.held.contains(token)
         });
         let Some(due_in) = waiting.map(|(((_, _), due_in), _)| *due_in).min() else {
             return;

@@ -1,5 +1,7 @@
 //! The statement that stores the requests of a batch.
 
+use std::time::Duration;
+
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -68,8 +70,12 @@ const ENQUEUE: &str = "WITH t AS MATERIALIZED (SELECT coalesce($1::bigint, jobbe
      UNION ALL SELECT 'held', NULL, false, true, NULL, held.token FROM jobbell.held \
         WHERE $39 AND held.node = $2 AND held.token = ANY ($28)";
 
-/// Runs the statement; the values are the same at each repetition.
-pub(super) async fn run(shared: &Shared, batch: &Batch) -> Result<Known, VerbError> {
+/// Runs the statement within a time limit; the values are the same at each repetition.
+pub(super) async fn run(
+    shared: &Shared,
+    batch: &Batch,
+    limit: Duration,
+) -> Result<Known, VerbError> {
     let mut connection = shared.intake.get().await?;
     let (given, writer) = (shared.given(batch.now), connection.writer());
     let (events, deliveries, keys) = (&batch.events, &batch.deliveries, &batch.keys);
@@ -115,7 +121,7 @@ pub(super) async fn run(shared: &Shared, batch: &Batch) -> Result<Known, VerbErr
         (&lease, Type::INT8),
         (&batch.is_repeated, Type::BOOL),
     ];
-    known(&connection.query(ENQUEUE, &values).await?)
+    known(&connection.query_within(limit, ENQUEUE, &values).await?)
 }
 
 fn known(rows: &[Row]) -> Result<Known, VerbError> {

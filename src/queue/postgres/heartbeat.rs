@@ -107,20 +107,16 @@ impl Keeper {
         }
     }
 
-    /// Reads how many deliveries are pending, if this node has added any.
+    /// Reads how many deliveries are pending, if this node has changed that.
     async fn count(&mut self) -> Result<(), Failure> {
-        let Some(link) = (self.link.as_ref()).filter(|_| self.shared.pending() != self.counted)
+        let Some(link) = (self.link.as_ref()).filter(|_| self.shared.pending.get() != self.counted)
         else {
             return Ok(());
         };
-        let pending = beat::pending(&link.connection).await?;
-        self.set_pending(pending);
+        let reading = self.shared.pending.read();
+        self.counted = beat::pending(&link.connection).await?;
+        reading.finish(self.counted);
         Ok(())
-    }
-
-    fn set_pending(&mut self, pending: u64) {
-        self.counted = pending;
-        self.shared.set_pending(pending);
     }
 
     /// Connects and registers if need be, and sends a heartbeat. Returns the pause until the next.
@@ -178,7 +174,7 @@ impl Keeper {
         connection: &Connection,
         life: &Arc<Life>,
     ) -> Result<Option<Duration>, Failure> {
-        let sent = Reading::system();
+        let (reading, sent) = (self.shared.pending.read(), Reading::system());
         let report = Report {
             node: life.node,
             lease: self.shared.pace.lease_millis(),
@@ -192,7 +188,8 @@ impl Keeper {
             return Ok(None);
         };
         life.fence.extend_to(self.shared.pace.end_after(sent));
-        self.set_pending(beat.pending);
+        self.counted = beat.pending;
+        reading.finish(beat.pending);
         self.drain(life, draining);
         self.look_around(connection, beat).await.map(Some)
     }

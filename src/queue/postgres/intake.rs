@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Batch;
 use super::enqueue;
 use super::pool::VerbError;
+use super::query_error::VERB_TIMEOUT;
 use super::store::{Shared, Store};
 use super::waiting::{Answer, Inbox, Waiting};
 use crate::domain::Timestamp;
@@ -20,8 +21,10 @@ use crate::queue::{EnqueueError, NewEvent, StoreError};
 /// The most requests and payload bytes of one statement; bounds how long the first of them waits.
 const MAX_BATCH: usize = 1024;
 const MAX_BYTES: usize = 8 << 20;
-/// How long a request may take, repetitions of its statement included.
-const PATIENCE: Duration = Duration::from_secs(12);
+/// How long a request may take, repetitions of its statement included: the producer waits for it.
+const PATIENCE: Duration = Duration::from_secs(13);
+/// The shortest time that a statement is given.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// The pause before a statement is repeated whose result is unknown.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a statement is repeated that met a conflict, before its requests are divided.
@@ -117,6 +120,14 @@ async fn store_part(
     shared: &Arc<Shared>,
     requests: Vec<Waiting>,
 ) -> Option<(Vec<Waiting>, Vec<Waiting>)> {
+    let (late, requests): (Vec<_>, Vec<_>) =
+        (requests.into_iter()).partition(|one| one.age() + SHORTEST > PATIENCE);
+    for one in late {
+        one.answer(Err(EnqueueError::Busy));
+    }
+    if requests.is_empty() {
+        return None;
+    }
     let life = match shared.life() {
         Ok(life) => life,
         Err(error) => {
@@ -128,32 +139,37 @@ async fn store_part(
     let mut batch = Batch::new(shared, life, requests);
     let mut conflicts = 0;
     loop {
-        let error = match enqueue::run(shared, &batch).await {
+        let left = PATIENCE.saturating_sub(batch.age());
+        let error = match enqueue::run(shared, &batch, left.min(VERB_TIMEOUT)).await {
             Ok(known) => {
                 batch.finish(shared, &known);
                 return None;
             }
             Err(error) => error,
         };
-        match &error {
-            VerbError::Query(error) if error.is_conflict() && conflicts < CONFLICTS => {
-                conflicts += 1;
-            }
+        batch.is_repeated |= error.may_be_committed();
+        let is_late = batch.age() + SHORTEST > PATIENCE;
+        if error.is_conflict() && conflicts < CONFLICTS {
+            conflicts += 1;
+        } else if batch.is_repeated && !is_late && !is_final(&error) {
             // The same values again: rows with this batch's id are its own.
-            VerbError::Query(error) if error.may_be_committed() && batch.age() < PATIENCE => {
-                batch.is_repeated = true;
-                tokio::time::sleep(PAUSE).await;
-            }
-            VerbError::Store(_) if batch.is_repeated && batch.age() < PATIENCE => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            VerbError::Query(error) if !error.is_outage() && batch.len() > 1 => {
-                return Some(batch.into_halves());
-            }
-            _ => {
-                batch.fail(shared, &error.into());
-                return None;
-            }
+            tokio::time::sleep(PAUSE).await;
+        } else if !batch.is_repeated && is_fault_of_one(&error) && batch.len() > 1 {
+            return Some(batch.into_halves());
+        } else {
+            batch.fail(shared, &error.into());
+            return None;
         }
     }
+}
+
+/// Whether a repetition would fail in the same way: the statement was refused.
+fn is_final(error: &VerbError) -> bool {
+    !error.may_be_committed() && is_fault_of_one(error)
+        || matches!(error, VerbError::Store(StoreError::Closed))
+}
+
+/// Whether one of the requests may be to blame, and not the database.
+fn is_fault_of_one(error: &VerbError) -> bool {
+    matches!(error, VerbError::Query(error) if !error.is_outage() && !error.may_be_committed())
 }

@@ -51,6 +51,7 @@ mod open_error;
 mod operator;
 mod pace;
 mod partitions;
+mod pending;
 mod pool;
 mod purge;
 mod query_error;

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::connection::{Connection, Value};
 use super::connector::{ConnectError, Connector};
-use super::query_error::QueryError;
+use super::query_error::{QueryError, VERB_TIMEOUT};
 use crate::queue::StoreError;
 
 /// How long a verb waits for a free connection.
@@ -166,10 +166,20 @@ impl Checkout<'_> {
         statement: &str,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, QueryError> {
+        self.query_within(VERB_TIMEOUT, statement, values).await
+    }
+
+    /// The same with another time limit.
+    pub(super) async fn query_within(
+        &mut self,
+        limit: Duration,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, QueryError> {
         // Taken out while the statement runs: if this future is dropped, an answer is still to come,
         // and the connection must not be used again.
         let connection = self.connected().await?;
-        let answer = connection.query(statement, values).await;
+        let answer = connection.query_within(limit, statement, values).await;
         match &answer {
             Err(error) if error.is_outage() => self.pool.connector.failed(error),
             Err(QueryError::NotReplicated) => {}

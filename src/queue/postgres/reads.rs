@@ -97,9 +97,10 @@ impl Store {
     }
 
     pub(in crate::queue) async fn counts(&self) -> Result<Counts, StoreError> {
+        let reading = self.shared.pending.read();
         let rows = self.read(COUNTS, &[]).await?;
         let counts = rows.first().map(counts).transpose()?.unwrap_or_default();
-        self.shared.set_pending(counts.pending());
+        reading.finish(counts.pending());
         Ok(counts)
     }
 

@@ -110,7 +110,7 @@ pub(super) async fn end(
         }
     }
     let is_over = |one: &&Ended<'_>| one.change.ended_at.is_some() && done.contains(&one.token);
-    shared.ended(ended.iter().filter(is_over).count());
+    shared.pending.ended(ended.iter().filter(is_over).count());
     Ok(done)
 }
 

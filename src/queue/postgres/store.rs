@@ -1,6 +1,6 @@
 //! The handle of an open store, and what its tasks share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -14,6 +14,7 @@ pub(super) use super::life::Life;
 use super::listen::Notifier;
 pub(super) use super::mutex::lock;
 use super::pace::Pace;
+use super::pending::Pending;
 use super::pool::Pool;
 use super::upkeep::Upkeep;
 use super::waiting::Intake;
@@ -60,9 +61,7 @@ pub(super) struct Shared {
     pub(super) claims: Claims,
     /// Tokens of claims whose answer was lost.
     pub(super) lost: LostTokens,
-    /// How many deliveries are pending: the sum over all nodes a moment ago, and what this node has
-    /// stored since.
-    pub(super) pending: AtomicU64,
+    pub(super) pending: Pending,
     pub(super) notify: Notifier,
     /// The name of this node.
     pub(super) name: String,
@@ -99,7 +98,7 @@ impl Shared {
             held: HeldLeases::default(),
             claims: Claims::new(clock),
             lost: LostTokens::default(),
-            pending: AtomicU64::new(0),
+            pending: Pending::default(),
             notify: Notifier::default(),
             name,
             pace,
@@ -159,31 +158,6 @@ impl Shared {
             Some(obstacle) => Err(StoreError::unavailable(NotReady(obstacle))),
             None => Ok(()),
         }
-    }
-
-    /// How many deliveries are pending, approximately.
-    pub(super) fn pending(&self) -> u64 {
-        self.pending.load(Ordering::Relaxed)
-    }
-
-    /// The counts of all nodes were read.
-    pub(super) fn set_pending(&self, deliveries: u64) {
-        self.pending.store(deliveries, Ordering::Relaxed);
-    }
-
-    /// This node has stored more deliveries.
-    pub(super) fn accepted(&self, deliveries: u64) {
-        self.pending.fetch_add(deliveries, Ordering::Relaxed);
-    }
-
-    /// Deliveries have ended.
-    pub(super) fn ended(&self, deliveries: usize) {
-        let ended = u64::try_from(deliveries).unwrap_or(u64::MAX);
-        let subtract = |pending: u64| Some(pending.saturating_sub(ended));
-        // The closure always returns a value, so it never fails.
-        self.pending
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract)
-            .ok();
     }
 
     /// Records what a person must mend, and logs it once.

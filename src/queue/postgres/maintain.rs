@@ -64,7 +64,9 @@ impl Round<'_> {
         }
         let (now, weeks) = self.known_weeks().await?;
         let names: Vec<_> = weeks.iter().map(|weekly| weekly.week.clone()).collect();
-        let missing = partitions::missing(now, &names);
+        let mut missing = partitions::missing(now, &names);
+        // The time of a test may be far ahead of the database's.
+        missing.retain(|week| week.until() > self.before.as_millis());
         let is_over = |weekly: &Weekly| weekly.until <= self.before.as_millis();
         let over: Vec<_> = weeks
             .iter()

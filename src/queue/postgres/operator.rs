@@ -81,6 +81,7 @@ impl Store {
         let mut unknown = None;
         for _ in 0..TRIES {
             let found = stored::find(&self.shared, id, now).await?;
+            let found = found.filter(|found| !found.is_closed());
             let found = found.ok_or(OperatorError::NotFound)?;
             if let Some((before, _)) = &unknown
                 && verb.is_done(before, &found)

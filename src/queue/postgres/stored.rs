@@ -9,7 +9,7 @@ use super::connection::Value;
 use super::pool::VerbError;
 use super::rows;
 use super::store::Shared;
-use crate::domain::{DeliveryId, Event, ServerName, Timestamp};
+use crate::domain::{DeliveryId, Event, ServerName, State, Timestamp};
 use crate::queue::transition::{Row, Stored};
 use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{DeliveryRecord, StoreError};
@@ -19,6 +19,7 @@ const FIND: &str = concat!(
     rows::delivery_columns!(),
     ", d.event, d.event_at, d.expires_at, d.retried_at, coalesce(q.attempts, d.attempts) AS counted, coalesce(q.token, d.token) AS token, \
         CASE WHEN q.delivery IS NULL THEN d.preferred_server ELSE q.preferred_server END AS preferred_server, \
+        EXISTS (SELECT FROM jobbell.weeks w WHERE w.first <= d.at AND w.until > d.at AND w.ending <> 0) AS is_ending, \
         coalesce($1::bigint, jobbell.now_ms()) AS now, (SELECT e.payload FROM jobbell.events e WHERE e.at = d.event_at AND e.event = d.event) AS payload \
      FROM jobbell.deliveries d LEFT JOIN jobbell.due q ON q.delivery = d.id AND d.state = 0 WHERE d.at = $2 AND d.id = $3"
 );
@@ -35,6 +36,8 @@ pub(super) struct Found {
     pub(super) has_ttl: bool,
     /// The payload with its secrets masked, if it has any.
     pub(super) masked: Option<Vec<u8>>,
+    /// Whether it is about to be removed with its week, if it has ended.
+    is_ending: bool,
     /// When it was found.
     pub(super) now: Timestamp,
     attempts: u32,
@@ -54,6 +57,11 @@ impl Found {
             is_redacted: self.is_redacted,
             retried_at: self.retried_at,
         }
+    }
+
+    /// Whether it does not change any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_ending && !matches!(self.record.state, State::Queued | State::Sending)
     }
 
     fn read(vault: &Vault, row: &SqlRow) -> Result<Self, VerbError> {
@@ -79,6 +87,7 @@ impl Found {
             expires_at: time(row, "expires_at")?,
             has_ttl: event.is_some_and(|event| event.ttl().is_some()),
             masked,
+            is_ending: row.try_get("is_ending")?,
             now: time(row, "now")?,
             attempts: unsigned(row, "counted")?,
             preferred_server: preferred_server.map(Into::into),

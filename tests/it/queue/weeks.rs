@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use jobbell::domain::{DeadReason, EventId, Lane, Outcome, Plan, SuppressReason};
-use jobbell::queue::Enqueued;
+use jobbell::domain::{DeadReason, EventId, Lane, Outcome, Plan, State, SuppressReason};
+use jobbell::queue::{Enqueued, Filter, OperatorError};
 
 use super::fixture::{QueueFixture, again};
 
@@ -153,6 +153,74 @@ async fn expired_week_is_dropped_with_everything_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_must_stay_outlive_their_week() {
+    let Some(fixture) = QueueFixture::postgres_now().await else {
+        return;
+    };
+    ended(&fixture, "sent", Outcome::Sent).await;
+    let both = fixture
+        .event("both")
+        .to("a@example.com")
+        .to("b@example.com");
+    fixture.enqueue(both.new).await;
+    for (lease, outcome) in fixture
+        .claim()
+        .await
+        .into_iter()
+        .zip([Outcome::Sent, again(&fixture, 20 * DAY)])
+    {
+        fixture.settle(lease, outcome).await;
+    }
+    fixture.one("late").await;
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, again(&fixture, 9 * DAY)).await;
+    fixture.step(9 * DAY);
+    let lease = fixture.claim_one().await;
+    fixture
+        .settle(lease, Outcome::Dead(DeadReason::Expired))
+        .await;
+    assert_eq!(purge(&fixture).await, 2);
+    assert_eq!(partitions(&fixture, "deliveries").await.len(), 2);
+    fixture.assert_conserved().await;
+
+    assert_eq!(fixture.queue.find(&id("sent")).await.unwrap(), None);
+    let both = fixture.queue.find(&id("both")).await.unwrap().unwrap();
+    assert!(both.event.is_some());
+    let states: Vec<_> = both.deliveries.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Queued]);
+    assert_eq!(both.deliveries[0].attempts.len(), 1);
+    let late = fixture.queue.find(&id("late")).await.unwrap().unwrap();
+    assert_eq!(late.deliveries[0].attempts.len(), 2);
+    let dead = Filter {
+        state: Some(State::Dead),
+        ..Filter::default()
+    };
+    let page = fixture.queue.list(&dead, None, 10).await.unwrap();
+    assert_eq!(page.deliveries, late.deliveries);
+    let retried = fixture
+        .queue
+        .retry(late.deliveries[0].id, fixture.now(), fixture.now())
+        .await;
+    assert_eq!(retried.unwrap().state, State::Queued);
+
+    // They are purged by row, one as soon as it may be, and their event with them.
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, Outcome::Sent).await;
+    fixture.step(DAY);
+    assert_eq!(purge(&fixture).await, 0, "ended before, not at");
+    fixture.step(1);
+    assert_eq!(purge(&fixture).await, 1);
+    fixture.step(11 * DAY);
+    let lease = fixture.claim_one().await;
+    assert_eq!(lease.event().unwrap().id(), &id("both"));
+    fixture.settle(lease, Outcome::Sent).await;
+    fixture.step(DAY + 1);
+    assert_eq!(purge(&fixture).await, 1);
+    assert_eq!(rows(&fixture).await, 0);
+    fixture.assert_conserved().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn week_that_is_being_read_is_dropped_later() {
     let Some(fixture) = QueueFixture::postgres_now().await else {
         return;
@@ -203,6 +271,35 @@ async fn week_that_is_being_read_is_dropped_later() {
         .unwrap();
     assert_eq!(done.purged, 1);
     assert_eq!(fixture.queue.find(&id("e1")).await.unwrap(), None);
+    fixture.assert_conserved().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_delivery_of_an_ending_week_does_not_change() {
+    let Some(fixture) = QueueFixture::postgres_now().await else {
+        return;
+    };
+    ended(&fixture, "e1", Outcome::Dead(DeadReason::Rejected)).await;
+    let record = fixture.queue.find(&id("e1")).await.unwrap().unwrap();
+    let delivery = record.deliveries[0].id;
+    let mark = "UPDATE jobbell.weeks SET ending = 77";
+    fixture.database().sql(mark).await;
+    let refused = fixture
+        .queue
+        .retry(delivery, fixture.now(), fixture.now())
+        .await;
+    assert!(
+        matches!(refused, Err(OperatorError::NotFound)),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.state(delivery).await, State::Dead);
+    // The node that marked it has died, and the week is not over: it is opened again.
+    assert_eq!(purge(&fixture).await, 0);
+    fixture
+        .queue
+        .retry(delivery, fixture.now(), fixture.now())
+        .await
+        .unwrap();
     fixture.assert_conserved().await;
 }
 

@@ -38,6 +38,10 @@ impl Queue {
     /// be retried. The id of a removed event can be used again, and a key once the last event of
     /// its request is removed.
     ///
+    /// In PostgreSQL, deliveries are removed with their week, at most a week later than they could
+    /// be, and `limit` does not count them. One node at a time removes anything; the others find
+    /// nothing to do.
+    ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn maintain(

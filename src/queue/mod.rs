@@ -243,7 +243,8 @@ impl Queue {
         on_store!(self, store => store.send_history(after).await)
     }
 
-    /// The counts by state after the last commit; does not touch the disk.
+    /// The counts by state after the last commit. Does not touch the disk; in PostgreSQL, it asks the
+    /// database.
     ///
     /// # Errors
     /// When the queue is closed.

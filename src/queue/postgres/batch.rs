@@ -34,6 +34,8 @@ pub(super) struct Batch {
     pub(super) excludes: Excludes,
     /// Requests that contradict themselves.
     pub(super) refused: Vec<i32>,
+    /// Events whose job ends before, in the same request, and that end.
+    superseded: HashMap<i32, String>,
     reservation: Option<Reservation>,
     life: Arc<Life>,
     until: Timestamp,
@@ -54,6 +56,7 @@ impl Batch {
             ends: Ends::default(),
             excludes: Excludes::default(),
             refused: Vec::new(),
+            superseded: HashMap::new(),
             reservation: None,
             life,
             until: now,
@@ -80,6 +83,11 @@ impl Batch {
                         }
                         continue;
                     }
+                }
+                if let Some(end) = entry.excludes.iter().find(|id| contents.contains_key(id)) {
+                    self.refused.push(number);
+                    let event = i32::try_from(self.events.ids.len() + 1).unwrap_or(i32::MAX);
+                    self.superseded.insert(event, end.as_str().to_owned());
                 }
                 let limit = capacity(shared.settings.max_pending, entry.is_urgent);
                 let is_full = pending.saturating_add(entry.waiting) > limit;
@@ -200,14 +208,15 @@ impl Batch {
     }
 
     /// Answers the requests after the commit, and hands out what was claimed.
-    pub(super) fn finish(mut self, shared: &Shared, known: &Known) {
-        let leases = self.leases(known);
+    pub(super) fn finish(mut self, shared: &Shared, mut known: Known) {
+        known.ended.extend(std::mem::take(&mut self.superseded));
+        let leases = self.leases(&known);
         if let Some(reservation) = self.reservation.take() {
             reservation.answer(leases);
         }
         let (mut number, mut accepted) = (1, 0);
         for (request, one) in (1..).zip(std::mem::take(&mut self.requests)) {
-            let answer = answer(request, &mut number, &one, known, &self.events.full);
+            let answer = answer(request, &mut number, &one, &known, &self.events.full);
             if answer.is_ok() {
                 let entries = one.request.entries.iter().zip(answer.iter().flatten());
                 accepted += entries
@@ -221,7 +230,7 @@ impl Batch {
         if self.events.thumbnails_in.iter().any(Option::is_some) {
             shared.thumbnails.notify_one();
         }
-        self.announce(shared, known);
+        self.announce(shared, &known);
     }
 
     /// Tells the pending claim, and other nodes if this one is busy, what waits now.

@@ -142,7 +142,7 @@ async fn store_part(
         let left = PATIENCE.saturating_sub(batch.age());
         let error = match enqueue::run(shared, &batch, left.min(VERB_TIMEOUT)).await {
             Ok(known) => {
-                batch.finish(shared, &known);
+                batch.finish(shared, known);
                 return None;
             }
             Err(error) => error,

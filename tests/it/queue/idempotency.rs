@@ -91,6 +91,17 @@ pub(crate) async fn excluded_event_on_record_refuses_the_other_end(fixture: &mut
     assert_eq!(again, [duplicate("job:succeeded")], "the first end repeats");
     let other = enqueue(fixture.event("e2").new, key()).await.unwrap();
     assert_eq!(other, [Enqueued::New], "the refused request left its key");
+
+    let both = vec![
+        end("other:succeeded", "other:failed"),
+        end("other:failed", "other:succeeded"),
+    ];
+    let both = fixture.queue.enqueue(both, None, fixture.now()).await;
+    assert!(
+        matches!(&both, Err(EnqueueError::Superseded { index: 1, id }) if id.as_str() == "other:succeeded"),
+        "{both:?}"
+    );
+    assert_eq!(accepted(fixture).await, 2, "nothing of it was stored");
 }
 
 /// Takes a group under a key; each member is an id, given or (with `~`) made, and a title.

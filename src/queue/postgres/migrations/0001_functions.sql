@@ -120,3 +120,85 @@ SELECT place FROM d UNION SELECT place FROM q UNION SELECT place FROM s WHERE EX
     SELECT FROM jobbell.attempts AS a
     WHERE a.at = s.at AND a.delivery = s.delivery AND a.token = s.token AND a.place > 0 AND a.at BETWEEN first_at AND last_at);
 END $function$;
+
+-- Stores the requests of a batch, all or none of each. Reads what is known of the events (`e`), keys (`k`) and ended jobs (`j`, `x`), decides which
+-- requests are refused (`bad`), and stores the rest. A name that another node stores at the same time is a unique violation: nothing is stored, and the
+-- statement is run again. An answer that rests on rows of others writes as well (`again`), so that it waits for the standby as they did. NOT IN, since
+-- a hashed subplan takes time in proportion to the batch.
+CREATE FUNCTION jobbell.enqueue(given bigint, claimer bigint, counter smallint, batch uuid, refused_requests integer[],
+    e_requests integer[], e_events uuid[], e_ats bigint[], e_ids text[], e_contents bytea[], e_sources text[], e_payloads bytea[], e_secrets boolean[],
+    e_thumbnails_in bigint[], e_full boolean[],
+    d_events integer[], d_ids uuid[], d_ats bigint[], d_kinds text[], d_lanes smallint[], d_recipients text[], d_message_ids text[],
+    d_created_at bigint[], d_expires_in bigint[], d_states smallint[], d_reasons text[], d_due_in bigint[], d_tokens bigint[],
+    k_requests integer[], k_names text[], k_contents bytea[], k_ids text[], k_ats bigint[],
+    j_events integer[], j_jobs bytea[], x_events integer[], x_ids text[], lease bigint, is_repetition boolean)
+RETURNS TABLE (what text, number integer, is_same boolean, is_own boolean, text text, token bigint)
+LANGUAGE plpgsql ROWS 50 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $function$
+#variable_conflict use_column
+BEGIN RETURN QUERY
+WITH t AS MATERIALIZED (SELECT coalesce(given, jobbell.now_ms()) AS now),
+me AS MATERIALIZED (SELECT FROM jobbell.nodes WHERE node = claimer AND alive_until > jobbell.now_ms() AND NOT draining),
+e AS MATERIALIZED (
+    SELECT * FROM unnest(e_requests, e_events, e_ats, e_ids, e_contents, e_sources, e_payloads, e_secrets, e_thumbnails_in, e_full) WITH ORDINALITY
+        AS e (request, event, at, id, content, source, payload, secret, thumbnails_in, is_full, n)),
+d AS MATERIALIZED (
+    SELECT * FROM unnest(d_events, d_ids, d_ats, d_kinds, d_lanes, d_recipients, d_message_ids, d_created_at, d_expires_in, d_states, d_reasons,
+        d_due_in, d_tokens) WITH ORDINALITY
+        AS d (n, id, at, kind, lane, recipient, message_id, created_at, expires_in, state, reason, due_in, token, place)),
+k AS MATERIALIZED (SELECT * FROM unnest(k_requests, k_names, k_contents, k_ids, k_ats) AS k (request, key, content, ids, at)),
+j AS MATERIALIZED (SELECT * FROM unnest(j_events, j_jobs) AS j (n, job)),
+x AS MATERIALIZED (SELECT * FROM unnest(x_events, x_ids) AS x (n, id)),
+-- OFFSET 0 keeps these as one look into an index for each row, whatever the tables held when the plan was made.
+known AS MATERIALIZED (
+    SELECT e.n, e.request, i.id, i.content = e.content AS is_same, i.intake = batch AS is_own
+    FROM e CROSS JOIN LATERAL (SELECT id, content, intake FROM jobbell.event_ids WHERE id = e.id OFFSET 0) AS i),
+known_keys AS MATERIALIZED (
+    SELECT k.request, i.key, i.content = k.content AS is_same, i.intake = batch AS is_own, i.ids
+    FROM k CROSS JOIN LATERAL (SELECT key, content, intake, ids FROM jobbell.keys WHERE key = k.key OFFSET 0) AS i),
+ended AS MATERIALIZED (
+    SELECT j.n, i.id FROM j CROSS JOIN LATERAL (SELECT id FROM jobbell.job_ends WHERE job = j.job AND intake <> batch OFFSET 0) AS i
+    UNION ALL SELECT x.n, i.id FROM x CROSS JOIN LATERAL (SELECT id FROM jobbell.event_ids WHERE id = x.id OFFSET 0) AS i),
+bad AS MATERIALIZED (
+    SELECT request FROM known WHERE NOT is_same UNION SELECT request FROM known_keys
+    UNION SELECT e.request FROM ended JOIN e ON e.n = ended.n WHERE e.id <> ended.id
+    UNION SELECT request FROM e WHERE is_full AND n NOT IN (SELECT n FROM known)
+    UNION SELECT unnest(refused_requests)),
+w AS MATERIALIZED (SELECT * FROM e WHERE request NOT IN (SELECT request FROM bad) AND n NOT IN (SELECT n FROM known)),
+dw AS MATERIALIZED (SELECT d.*, w.event, w.at AS event_at, d.token <> 0 AND EXISTS (SELECT FROM me) AS is_mine FROM d JOIN w ON w.n = d.n),
+i_ids AS (INSERT INTO jobbell.event_ids (id, content, intake, event, at) SELECT id, content, batch, event, at FROM w ORDER BY id COLLATE "C"),
+i_keys AS (
+    INSERT INTO jobbell.keys (key, content, ids, intake, at) SELECT key, content, ids, batch, at FROM k
+    WHERE request NOT IN (SELECT request FROM bad) AND ids <> '[]' ORDER BY key COLLATE "C"),
+i_ends AS (INSERT INTO jobbell.job_ends (job, id, intake, at) SELECT j.job, w.id, batch, w.at FROM j JOIN w ON w.n = j.n ORDER BY j.job),
+i_events AS (
+    INSERT INTO jobbell.events (event, at, id, source, received_at, payload, thumbnails, secret, deliveries)
+    SELECT w.event, w.at, w.id, w.source, (SELECT now FROM t), w.payload, w.thumbnails_in IS NOT NULL, w.secret, coalesce(ids.ids, '{}')
+    FROM w LEFT JOIN (SELECT n, array_agg(id ORDER BY place) AS ids FROM d GROUP BY n) AS ids ON ids.n = w.n),
+i_deliveries AS (
+    INSERT INTO jobbell.deliveries (id, at, event, event_at, kind, lane, recipient, message_id, created_at, expires_at, state, reason, ended_at)
+    SELECT id, at, event, event_at, kind, lane, recipient, message_id, created_at, (SELECT now FROM t) + expires_in, state, reason,
+        CASE WHEN state <> 0 THEN (SELECT now FROM t) END FROM dw),
+i_unsent AS (INSERT INTO jobbell.unsent (state, at, delivery) SELECT state, at, id FROM dw WHERE state <> 0),
+i_held AS (
+    INSERT INTO jobbell.held (delivery, at, token, node, lane, attempts, until)
+    SELECT id, at, token, claimer, lane, 1, (SELECT now FROM t) + lease FROM dw WHERE state = 0 AND is_mine RETURNING token),
+i_due AS (
+    INSERT INTO jobbell.due (delivery, at, lane, due_at, attempts, token)
+    SELECT id, at, lane, (SELECT now FROM t) + due_in, 0, 0 FROM dw WHERE state = 0 AND NOT is_mine),
+i_thumbnails AS (
+    INSERT INTO jobbell.thumbnail_jobs (event, at, deadline)
+    SELECT event, at, (SELECT now FROM t) + thumbnails_in FROM w WHERE thumbnails_in IS NOT NULL),
+again AS (UPDATE jobbell.event_ids SET at = at WHERE id = ANY (ARRAY(SELECT id FROM known))),
+again_keys AS (UPDATE jobbell.keys SET at = at WHERE key = ANY (ARRAY(SELECT key FROM known_keys))),
+c AS (
+    INSERT INTO jobbell.counts AS c (node, writer, accepted, queued, sending, suppressed)
+    SELECT claimer, counter, count(*), count(*) FILTER (WHERE state = 0 AND NOT is_mine), count(*) FILTER (WHERE state = 0 AND is_mine),
+        count(*) FILTER (WHERE state = 4) FROM dw HAVING count(*) > 0
+    ON CONFLICT (node, writer) DO UPDATE SET accepted = c.accepted + excluded.accepted, queued = c.queued + excluded.queued,
+        sending = c.sending + excluded.sending, suppressed = c.suppressed + excluded.suppressed)
+SELECT 'event', n::int, is_same, is_own, NULL::text, NULL::bigint FROM known
+UNION ALL SELECT 'key', request, is_same, is_own, ids, NULL FROM known_keys
+UNION ALL SELECT 'ended', n, false, false, id, NULL FROM ended
+UNION ALL SELECT 'held', NULL, false, false, NULL, token FROM i_held
+UNION ALL SELECT 'held', NULL, false, true, NULL, token FROM jobbell.held WHERE is_repetition AND node = claimer AND token = ANY (d_tokens);
+END $function$;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::answers::{Known, answer};
 use super::claims::Reservation;
-use super::codes::{int, state_code, token_code, uuid_millis};
+use super::codes::{int, lane, state_code, token_code, uuid_millis};
 use super::columns::{Deliveries, Ends, Events, Excludes, Keys, job, span};
 use super::store::{Life, Shared};
 use super::waiting::Waiting;
@@ -118,9 +118,8 @@ impl Batch {
         events.payloads.push(entry.payload.clone());
         events.secret.push(entry.is_sealed);
         let until = entry.thumbnails_until;
-        events
-            .thumbnails_in
-            .push(until.map(|until| span(now, until)));
+        let thumbnails_in = until.map(|until| span(now, until));
+        events.thumbnails_in.push(thumbnails_in);
         events.full.push(is_full);
         let number = i32::try_from(events.ids.len()).unwrap_or(i32::MAX);
         for delivery in &entry.deliveries {
@@ -145,12 +144,8 @@ impl Batch {
             .iter()
             .zip(&deliveries.due_in)
             .zip(&deliveries.states))
-        .map(|((lane, due_in), state)| {
-            let lane = if *lane == 0 {
-                Lane::Urgent
-            } else {
-                Lane::Normal
-            };
+        .map(|((code, due_in), state)| {
+            let lane = lane(*code).unwrap_or(Lane::Normal);
             (lane, *due_in <= 0 && *state == queued)
         })
         .collect();
@@ -217,13 +212,9 @@ impl Batch {
         let (mut number, mut accepted) = (1, 0);
         for (request, one) in (1..).zip(std::mem::take(&mut self.requests)) {
             let answer = answer(request, &mut number, &one, &known, &self.events.full);
-            if answer.is_ok() {
-                let entries = one.request.entries.iter().zip(answer.iter().flatten());
-                accepted += entries
-                    .filter(|(_, enqueued)| **enqueued == Enqueued::New)
-                    .map(|(entry, _)| entry.waiting)
-                    .sum::<u64>();
-            }
+            let stored = (one.request.entries.iter().zip(answer.iter().flatten()))
+                .filter(|(_, enqueued)| **enqueued == Enqueued::New);
+            accepted += stored.map(|(entry, _)| entry.waiting).sum::<u64>();
             one.answer(answer);
         }
         shared.pending.accepted(accepted);

@@ -165,6 +165,7 @@ impl Keeper {
         tracing::debug!(node = life.node, name = self.shared.name, "registered");
         self.shared.life.store(Some(life));
         self.shared.claims.woken();
+        self.shared.notify.nodes_changed();
         Ok(pause)
     }
 

@@ -125,6 +125,7 @@ impl Round<'_> {
                 tracing::info!(week, deliveries, "dropped an expired week");
                 self.done.purged += deliveries;
             }
+            Ok(Retired::ByAnother) => tracing::debug!(week, "another node drops this week"),
             Ok(Retired::Open) => self.purge(&format!("deliveries_{week}")).await?,
             Err(error) => {
                 tracing::warn!("cannot drop the expired week {week}, will retry: {error}");

@@ -46,6 +46,7 @@ mod maintain;
 mod migrate;
 mod mutex;
 mod node;
+mod notifier;
 mod open;
 mod open_error;
 mod operator;

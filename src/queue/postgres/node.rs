@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::connection::{Connection, Value};
 use super::failure::Failure;
+use super::listen;
 use super::migrate;
 use super::open_error::OpenError;
 use super::partitions;
@@ -227,7 +228,9 @@ pub(super) async fn end(shared: &Shared) {
             is_certain: true,
             ..Ended::default()
         };
-        reap::run(shared, &connection, ended).await
+        let reaped = reap::run(shared, &connection, ended).await;
+        listen::goodbye(&connection).await;
+        reaped
     };
     match tokio::time::timeout(END, ending).await {
         Ok(Ok(reaped)) if reaped.mails > 0 => tracing::warn!(

@@ -8,6 +8,7 @@ use super::claim;
 use super::connector::Connector;
 use super::heartbeat::Keeper;
 use super::intake;
+use super::listen;
 use super::node::{self, Home};
 use super::open_error::OpenError;
 use super::pace::Pace;
@@ -32,6 +33,10 @@ impl Store {
         pace: Pace,
     ) -> Result<Self, OpenError> {
         let connector = Arc::new(Connector::new(postgres.url.expose(), postgres)?);
+        let listener = match &postgres.listen_url {
+            Some(url) => Arc::new(Connector::new(url.expose(), postgres)?),
+            None => Arc::clone(&connector),
+        };
         let (dir, rendering, left) = state_dir(settings).await?;
         let name = (postgres.node_name.clone()).unwrap_or_else(|| dir.default_name());
         let shared = Arc::new(Shared::new(settings, connector, clock, name, pace));
@@ -47,6 +52,12 @@ impl Store {
             shared,
         };
         store.spawn(keeper.run(closed.clone()));
+        store.spawn(listen::send(Arc::clone(&store.shared), closed.clone()));
+        store.spawn(listen::receive(
+            Arc::clone(&store.shared),
+            listener,
+            closed.clone(),
+        ));
         store.spawn(claim::keep(Arc::clone(&store.shared), closed.clone()));
         for _ in 0..INTAKE {
             let shared = Arc::clone(&store.shared);

@@ -95,6 +95,11 @@ impl QueryError {
         self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
+    /// Whether another node does the same work; raised by our own statements.
+    pub(super) fn is_by_another(&self) -> bool {
+        self.code().is_some_and(|code| code.code() == "JB001")
+    }
+
     /// Whether only a person can mend it: password, database, rights (classes 28, 3D, 42501).
     pub(super) fn is_permanent(&self) -> bool {
         self.code().is_some_and(|code| {

@@ -103,6 +103,9 @@ pub(super) async fn run(
                 for lane in reaped.lanes.iter().filter_map(|code| lane(*code)) {
                     shared.claims.added(lane, due_at);
                 }
+                if reaped.mails > 0 {
+                    shared.notify.wake();
+                }
                 return Ok(reaped);
             }
         }

@@ -36,6 +36,9 @@ const BOUNDARY: i64 = 60_000;
 const MARK: &str = "UPDATE jobbell.weeks SET ending = $2 WHERE week = $1 RETURNING \
      EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass('jobbell.deliveries_' || $1)) AS is_whole";
 const REOPEN: &str = "UPDATE jobbell.weeks SET ending = 0 WHERE week = $1 AND ending = $2";
+/// Only one node counts what it removes.
+const BY_ANOTHER: &str =
+    "RAISE EXCEPTION USING ERRCODE = 'JB001', MESSAGE = 'another node is dropping this week';";
 const FORGET: &str = "DELETE FROM jobbell.weeks WHERE week = $1";
 
 /// How a week is retired.
@@ -56,6 +59,8 @@ pub(super) enum Retired {
     Gone(u64),
     /// Too many of its rows stay.
     Open,
+    /// Another node is dropping it.
+    ByAnother,
 }
 
 /// The rows of a week.
@@ -99,6 +104,7 @@ pub(super) async fn retire(
         };
         match detached {
             Ok(Some(number)) => removed = number,
+            Err(error) if error.is_by_another() => return Ok(Retired::ByAnother),
             failed => {
                 connection.query(REOPEN, &values).await?;
                 return failed.map(|_| Retired::Open);
@@ -110,7 +116,7 @@ pub(super) async fn retire(
         ("events", kept_events(weekly)),
         ("pictures", kept_pictures(weekly)),
     ] {
-        detach(connection, table, weekly, &kept).await?;
+        detach(connection, table, weekly, &kept, "RETURN;").await?;
     }
     leftovers::clean(connection, weekly).await?;
     for table in TABLES {
@@ -177,7 +183,7 @@ async fn detach_deliveries(
     } = survey;
     let kept = format!(
         "PERFORM FROM jobbell.weeks WHERE week = '{week}' AND ending = {token} FOR UPDATE; \
-         IF NOT FOUND THEN RAISE EXCEPTION 'another node is dropping the week {week}'; END IF; \
+         IF NOT FOUND THEN {BY_ANOTHER} END IF; \
          INSERT INTO jobbell.deliveries SELECT d.* FROM unnest('{{{stay}}}'::uuid[]) AS s (id) \
             JOIN jobbell.deliveries_{week} d ON d.at = jobbell.uuid_ms(s.id) AND d.id = s.id; \
          INSERT INTO jobbell.counts AS c (node, writer, accepted, sent, dead, suppressed, cancelled) \
@@ -185,23 +191,24 @@ async fn detach_deliveries(
             ON CONFLICT (node, writer) DO UPDATE SET accepted = c.accepted + excluded.accepted, sent = c.sent + excluded.sent, \
             dead = c.dead + excluded.dead, suppressed = c.suppressed + excluded.suppressed, cancelled = c.cancelled + excluded.cancelled; "
     );
-    detach(connection, "deliveries", weekly, &kept).await
+    detach(connection, "deliveries", weekly, &kept, BY_ANOTHER).await
 }
 
-/// Detaches a partition, if it is attached, and moves what stays. Everybody waits meanwhile, so this
-/// does not wait long for a reader.
+/// Detaches a partition and moves what stays. `otherwise` is run if it is detached already. Everybody
+/// waits meanwhile, so this does not wait long for a reader.
 async fn detach(
     connection: &Connection,
     table: &str,
     weekly: &Weekly,
     kept: &str,
+    otherwise: &str,
 ) -> Result<(), QueryError> {
     let week = &weekly.week;
     let statement = format!(
         "DO $$ BEGIN \
             PERFORM set_config('lock_timeout', '500ms', true); \
             PERFORM pg_advisory_xact_lock({LOCK}); \
-            IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass('jobbell.{table}_{week}')) THEN RETURN; END IF; \
+            IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass('jobbell.{table}_{week}')) THEN {otherwise} END IF; \
             ALTER TABLE jobbell.{table} DETACH PARTITION jobbell.{table}_{week}; \
             {kept} \
          END $$"

@@ -7,6 +7,12 @@ use jobbell::domain::{DeadReason, DeliveryId, Outcome, State};
 use jobbell::queue::{ClaimLimit, OperatorError, Queue, Retention};
 
 use super::fixture::{LEASE, QueueFixture};
+use crate::support::postgres::eventually;
+
+const LIMIT: ClaimLimit = ClaimLimit {
+    urgent: 10,
+    normal: 10,
+};
 
 async fn fixture() -> Option<QueueFixture> {
     QueueFixture::postgres().await
@@ -203,4 +209,33 @@ async fn two_nodes_drop_a_week_once() {
     assert_eq!(first.unwrap().purged + second.unwrap().purged, 50);
     assert_eq!(fixture.queue.counts().await.unwrap().accepted, 0);
     fixture.assert_conserved().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_hears_of_what_another_stores() {
+    let Some(fixture) = fixture().await else {
+        return;
+    };
+    let (_dir, other) = fixture.other_node().await;
+    let mut claimer = other.claimer(fixture.clock.clone());
+    let mut next = async |limit: Duration| {
+        claimer.set(LIMIT, LEASE).await.unwrap();
+        tokio::time::timeout(limit, claimer.next()).await
+    };
+    // Until both nodes know each other.
+    let mut number = 0;
+    eventually("the first one is heard of", async || {
+        number += 1;
+        fixture.one(&format!("first{number}")).await;
+        next(Duration::from_millis(200)).await.is_ok()
+    })
+    .await;
+    // Time stands still, so nothing becomes due by itself and nobody polls.
+    while next(Duration::from_secs(1)).await.is_ok() {}
+    for number in 0..3 {
+        let id = fixture.one(&format!("e{number}")).await;
+        let leases = next(Duration::from_secs(20)).await.unwrap().unwrap();
+        let ids: Vec<_> = leases.iter().map(|lease| lease.id).collect();
+        assert_eq!(ids, [id]);
+    }
 }

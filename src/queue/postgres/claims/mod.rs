@@ -148,6 +148,11 @@ impl Claims {
         self.0.consider(&state);
     }
 
+    /// Says whether notifications of other nodes are known to arrive.
+    pub(super) fn set_notified(&self, is_notified: bool) {
+        self.0.is_notified.store(is_notified, Ordering::Relaxed);
+    }
+
     /// A lease ends at this time in the database, unless it is settled before.
     pub(super) fn ends_at(&self, until: Option<Timestamp>) {
         self.0.ends_at(until);

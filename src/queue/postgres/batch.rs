@@ -209,19 +209,20 @@ impl Batch {
         if let Some(reservation) = self.reservation.take() {
             reservation.answer(leases);
         }
-        let (mut number, mut accepted) = (1, 0);
+        self.announce(shared, &known);
+        let mut number = 1;
         for (request, one) in (1..).zip(std::mem::take(&mut self.requests)) {
             let answer = answer(request, &mut number, &one, &known, &self.events.full);
             let stored = (one.request.entries.iter().zip(answer.iter().flatten()))
                 .filter(|(_, enqueued)| **enqueued == Enqueued::New);
-            accepted += stored.map(|(entry, _)| entry.waiting).sum::<u64>();
+            // Before its producer can send more.
+            let accepted = stored.map(|(entry, _)| entry.waiting).sum::<u64>();
+            shared.pending.accepted(accepted);
             one.answer(answer);
         }
-        shared.pending.accepted(accepted);
         if self.events.thumbnails_in.iter().any(Option::is_some) {
             shared.thumbnails.notify_one();
         }
-        self.announce(shared, &known);
     }
 
     /// Tells the pending claim, and other nodes if this one is busy, what waits now.

@@ -93,7 +93,7 @@ impl ThumbnailWorker {
             Ok(Some(begun)) => begun,
             Ok(None) => return Again::WhenCalled,
             Err(error) => {
-                warn!("cannot read the events with pending thumbnails: {error}");
+                error.log("cannot read the events with pending thumbnails");
                 return Again::Soon;
             }
         };

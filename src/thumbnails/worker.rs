@@ -41,6 +41,8 @@ pub struct ThumbnailWorker {
     running: JoinSet<()>,
     held: HashMap<Id, Held>,
     begun: u64,
+    /// Whether the last read of the store failed: an outage is logged once.
+    is_failing: bool,
     /// The last event that was looked at; those after it are new.
     seen: i64,
 }
@@ -56,6 +58,7 @@ impl ThumbnailWorker {
             running: JoinSet::new(),
             held: HashMap::new(),
             begun: 0,
+            is_failing: false,
             seen: 0,
         }
     }
@@ -90,10 +93,17 @@ impl ThumbnailWorker {
             return Again::WhenRoom;
         }
         let begun = match self.begin(room).await {
-            Ok(Some(begun)) => begun,
-            Ok(None) => return Again::WhenCalled,
+            Ok(begun) => {
+                self.is_failing = false;
+                match begun {
+                    Some(begun) => begun,
+                    None => return Again::WhenCalled,
+                }
+            }
             Err(error) => {
-                error.log("cannot read the events with pending thumbnails");
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    warn!("cannot read the events with pending thumbnails: {error}");
+                }
                 return Again::Soon;
             }
         };

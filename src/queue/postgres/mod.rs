@@ -73,11 +73,11 @@ mod store;
 mod stored;
 mod sweep;
 mod thumbnails;
-mod tokens;
 mod unmapped;
 mod upkeep;
 mod url;
 mod used;
+mod verb_error;
 mod waiting;
 mod watch;
 

@@ -5,6 +5,7 @@
 //! again.
 
 use super::change::{self, Decision};
+use super::pool::LIMIT;
 use super::store::Store;
 use super::stored::{self, Found};
 use crate::domain::{DeliveryId, State, SuppressReason, Timestamp};
@@ -73,6 +74,17 @@ impl Store {
     }
 
     async fn operate(
+        &self,
+        id: DeliveryId,
+        verb: Verb,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, OperatorError> {
+        tokio::time::timeout(LIMIT, self.try_operate(id, verb, now))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Busy.into()))
+    }
+
+    async fn try_operate(
         &self,
         id: DeliveryId,
         verb: Verb,

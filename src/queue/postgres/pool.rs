@@ -5,15 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::connection::{Connection, Value};
 use super::connector::{ConnectError, Connector};
 use super::query_error::{QueryError, VERB_TIMEOUT};
+pub(super) use super::verb_error::VerbError;
 use crate::queue::StoreError;
 
-/// How long a verb waits for a free connection.
+/// How long a verb waits for a free connection, and for the end of a pause after an outage.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a verb takes at most, and the shortest time that a statement is given.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+const SHORTEST: Duration = Duration::from_secs(1);
 /// How often a statement is tried that may be repeated.
 const TRIES: usize = 3;
 
@@ -57,6 +62,7 @@ impl Pool {
 
     /// Takes a connection, and connects it if need be.
     pub(super) async fn get(&self) -> Result<Checkout<'_>, StoreError> {
+        let since = Instant::now();
         let permit = tokio::time::timeout(PATIENCE, self.free.acquire())
             .await
             .map_err(|_| StoreError::Busy)?
@@ -71,10 +77,11 @@ impl Pool {
             connection: usable,
             generation,
             number: idle.number,
+            since,
             _permit: permit,
         };
         if checkout.connection.is_none() {
-            checkout.connection = Some(self.connector.connect().await?);
+            checkout.connection = Some(checkout.connect().await?);
         }
         Ok(checkout)
     }
@@ -134,6 +141,8 @@ pub(super) struct Checkout<'a> {
     connection: Option<Connection>,
     generation: u64,
     number: i16,
+    /// When the verb began.
+    since: Instant,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -147,16 +156,23 @@ impl Checkout<'_> {
     async fn connected(&mut self) -> Result<Connection, QueryError> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => self
-                .pool
-                .connector
-                .connect()
-                .await
-                .map_err(|error| match error {
-                    ConnectError::Pausing(reason) => QueryError::NoConnection(reason),
-                    ConnectError::Query(error) => error,
-                }),
+            None => self.connect().await.map_err(|error| match error {
+                ConnectError::Pausing(reason) => QueryError::NoConnection(reason),
+                ConnectError::Query(error) => error,
+            }),
         }
+    }
+
+    /// Connects. A short pause, as after the loss of one connection, is waited for: the verb may just
+    /// be asking whether its statement was committed.
+    async fn connect(&mut self) -> Result<Connection, ConnectError> {
+        let connector = &self.pool.connector;
+        let pause = connector.pause();
+        if pause < PATIENCE.saturating_sub(self.since.elapsed()) {
+            tokio::time::sleep(pause).await;
+        }
+        self.generation = connector.generation();
+        connector.connect().await
     }
 
     /// Runs one statement. An outage drops all connections; a lost link or a late answer drops this
@@ -179,9 +195,10 @@ impl Checkout<'_> {
         // Taken out while the statement runs: if this future is dropped, an answer is still to come,
         // and the connection must not be used again.
         let connection = self.connected().await?;
-        let answer = connection.query_within(limit, statement, values).await;
+        let left = LIMIT.saturating_sub(self.since.elapsed()).max(SHORTEST);
+        let answer = (connection.query_within(limit.min(left), statement, values)).await;
         match &answer {
-            Err(error) if error.is_outage() => self.pool.connector.failed(error),
+            Err(error) if error.is_outage() => self.failed(error),
             Err(QueryError::NotReplicated) => {}
             _ => self.connection = Some(connection),
         }
@@ -200,10 +217,17 @@ impl Checkout<'_> {
         let answer = connection.query_within(limit, statement, values).await;
         match &answer {
             Err(QueryError::TimedOut) => {}
-            Err(error) if error.is_outage() => self.pool.connector.failed(error),
+            Err(error) if error.is_outage() => self.failed(error),
             _ => self.connection = Some(connection),
         }
         answer
+    }
+
+    /// Records an outage, once for all connections that it has ended.
+    fn failed(&self, error: &QueryError) {
+        if self.generation == self.pool.connector.generation() {
+            self.pool.connector.failed(error);
+        }
     }
 }
 
@@ -233,54 +257,6 @@ impl Drop for Checkout<'_> {
         };
         if !self.pool.free.is_closed() {
             self.pool.idle().push(idle);
-        }
-    }
-}
-
-/// Why a verb failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum VerbError {
-    /// There is no connection.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The statement failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-}
-
-impl VerbError {
-    /// Whether the same statement may succeed at once.
-    pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Query(error) if error.is_conflict())
-    }
-
-    /// Whether the statement may have been committed all the same.
-    pub(super) fn may_be_committed(&self) -> bool {
-        matches!(self, Self::Query(error) if error.may_be_committed())
-    }
-}
-
-impl From<VerbError> for StoreError {
-    fn from(error: VerbError) -> Self {
-        match error {
-            VerbError::Store(error) => error,
-            VerbError::Query(error) => error.into(),
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for VerbError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Query(error.into())
-    }
-}
-
-impl From<QueryError> for StoreError {
-    fn from(error: QueryError) -> Self {
-        if error.is_outage() {
-            Self::unavailable(error)
-        } else {
-            Self::failed("run a statement", error)
         }
     }
 }

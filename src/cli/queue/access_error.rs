@@ -50,6 +50,16 @@ pub(super) enum AccessError {
 }
 
 impl AccessError {
+    /// Whether only this delivery does not allow the verb, in its present state.
+    pub(super) fn is_about_the_delivery(&self) -> bool {
+        match self {
+            Self::Refused(answer) => matches!(answer.status, 404 | 409 | 422 | 429),
+            Self::Verb(error) => !matches!(error, OperatorError::Store(_)),
+            Self::NotAllowed => true,
+            _ => false,
+        }
+    }
+
     /// The message in the operator's language.
     pub(super) fn said(&self, locale: Locale) -> String {
         match (self, locale) {

@@ -32,12 +32,22 @@ impl Access {
         } else {
             (&["queued", "dead", "cancelled"], "retried")
         };
-        let mut changed = Vec::new();
+        let (mut changed, mut refused) = (Vec::new(), None);
         for delivery in deliveries
             .iter()
             .filter(|delivery| allowed.contains(&text(delivery, "state")))
         {
-            changed.push(self.act_on(text(delivery, "id"), verb).await?);
+            match self.act_on(text(delivery, "id"), verb).await {
+                Ok(record) => changed.push(record),
+                // It has changed since it was read; the others have not.
+                Err(error) if error.is_about_the_delivery() => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, Some(error)) = (changed.is_empty(), refused) {
+            return Err(error);
         }
         if changed.is_empty() {
             let states = deliveries

@@ -71,6 +71,7 @@ unit_tests() {
     command -v strace >/dev/null || missing+=(strace)
     # Debian keeps its programs outside of PATH.
     command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
     [ ${#missing[@]} -eq 0 ] || tests/peers/install.sh "${missing[@]}" || true
     figures=$(target_directory)/tmp/conservation
     rm -f "$figures"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The fault suite for about half an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of combined
-# faults, ten minutes of silence after a final dot, and a minute with 3,000 sockets that send partial requests.
+# The fault suite for about an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of combined
+# faults, ten minutes of silence after a final dot, a minute with 3,000 sockets that send partial requests, 200 rounds of kill -9 of one of two nodes
+# and 100 stops of their PostgreSQL.
 #
 #     tests/soak.sh                                                      # everything, or the tests whose name contains a word: tests/soak.sh kills
 #     JOBBELL_TEST_ROUNDS=200 JOBBELL_TEST_CHAOS=50 tests/soak.sh        # shorter
@@ -15,6 +16,8 @@ cd "$(dirname "$0")/.."
 
 export JOBBELL_TEST_ROUNDS="${JOBBELL_TEST_ROUNDS:-2000}"
 export JOBBELL_TEST_CHAOS="${JOBBELL_TEST_CHAOS:-1000}"
+export JOBBELL_TEST_NODE_KILLS="${JOBBELL_TEST_NODE_KILLS:-200}"
+export JOBBELL_TEST_SERVER_STOPS="${JOBBELL_TEST_SERVER_STOPS:-100}"
 export JOBBELL_TEST_REFUSALS="${JOBBELL_TEST_REFUSALS:-3000}"
 # The number of sockets that reconnect whenever they are closed, and for how long; an honest request must be served within two seconds.
 export JOBBELL_TEST_HOLDERS="${JOBBELL_TEST_HOLDERS:-3000}"

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use super::tokens::token_home;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Breaker, Permitted, Pipeline, Server};
-use crate::queue::Queue;
 use crate::render::Renderer;
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
-use crate::transport::oauth::TokenHome;
 use crate::transport::{Context, Settings, SetupError, Transport};
 
 /// The pipeline for a configuration, without servers while `smtp.enable` is false.
@@ -21,10 +18,8 @@ pub fn pipeline(
     config: &Config,
     metrics: &Arc<Metrics>,
     clock: &Clock,
-    queue: &Queue,
 ) -> Result<Pipeline, SetupError> {
-    let tokens = token_home(config, Some(queue));
-    let context = context(metrics, clock, tokens);
+    let context = context(config, metrics, clock);
     let server = |settings: &Settings| {
         let common = &settings.common;
         let breaker = Breaker::new(common.cooldown, common.cooldown_max);
@@ -51,11 +46,12 @@ pub fn pipeline(
 }
 
 /// Shared parts of the mail servers of a configuration.
-fn context(metrics: &Arc<Metrics>, clock: &Clock, tokens: TokenHome) -> Context {
+pub fn context(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Context {
+    let state_dir = Some(config.queue.state_dir.clone());
     Context {
         metrics: Arc::clone(metrics),
         replies: Arc::new(Table::new()),
         clock: clock.clone(),
-        tokens: Some(tokens),
+        state_dir,
     }
 }

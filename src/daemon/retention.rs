@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::queue::{Queue, Retention, Settings};
@@ -28,7 +29,7 @@ pub(super) async fn run(queue: Queue, settings: Settings, clock: Clock, stop: Ca
         let more = match queue.maintain(&retention, BATCH, now).await {
             Ok(done) => done.more,
             Err(error) => {
-                error.log("cannot remove expired records, will retry");
+                warn!("cannot remove expired records, will retry: {error}");
                 false
             }
         };

@@ -33,6 +33,7 @@ pub mod providers;
 mod settings;
 pub mod smtp;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Fence};
@@ -80,9 +81,9 @@ pub struct Context {
     pub replies: Arc<explain::Table>,
     /// The clock.
     pub clock: Clock,
-    /// Where refresh tokens are stored that a token server has rotated. Without it they are lost at
-    /// a restart.
-    pub tokens: Option<oauth::TokenHome>,
+    /// Directory for refresh tokens that a token server has rotated (`queue.state_dir`). Without
+    /// it they are lost at a restart.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Why a mail server cannot be set up. Reported at startup, before any mail is sent.

@@ -26,6 +26,8 @@ mod oracle;
 #[cfg(test)]
 mod phases;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod small_disk;

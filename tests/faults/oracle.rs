@@ -32,6 +32,9 @@ const STATES: [&str; 6] = [
 pub(super) struct Oracle {
     test: &'static str,
     seed: u64,
+    /// Whether several nodes share the queue: a copy may then follow one that was answered to a node
+    /// that has died, and a node that lost its lease records what it had sent.
+    has_nodes: bool,
     promised: Mutex<BTreeMap<String, usize>>,
 }
 
@@ -108,7 +111,16 @@ impl Oracle {
         Self {
             test,
             seed,
+            has_nodes: false,
             promised: Mutex::default(),
+        }
+    }
+
+    /// The same for nodes that share a queue.
+    pub(super) fn of_nodes(test: &'static str) -> Self {
+        Self {
+            has_nodes: true,
+            ..Self::new(test)
         }
     }
 
@@ -117,6 +129,7 @@ impl Oracle {
         Self {
             test: self.test,
             seed: self.seed,
+            has_nodes: self.has_nodes,
             promised: Mutex::default(),
         }
     }
@@ -179,6 +192,7 @@ impl Oracle {
                     .remove(text(delivery, "message_id"))
                     .unwrap_or_default()
                     .as_slice(),
+                self.has_nodes,
             );
         }
         assert!(
@@ -253,7 +267,7 @@ impl Oracle {
 }
 
 /// Checks the copies of one delivery, in order of arrival, against its record.
-fn assert_copies(delivery: &Value, copies: &[&Entry]) {
+fn assert_copies(delivery: &Value, copies: &[&Entry], has_nodes: bool) {
     let tries = |result: &str| {
         delivery["attempts"]
             .as_array()
@@ -264,8 +278,9 @@ fn assert_copies(delivery: &Value, copies: &[&Entry]) {
     };
     let (sent, uncertain) = (tries("sent"), tries("uncertain"));
     let context = || format!("{delivery:#}\n{copies:#?}");
+    let ends = if has_nodes { sent.min(1) } else { sent };
     assert_eq!(
-        sent,
+        ends,
         usize::from(delivery["state"] == "sent"),
         "sent at most once: {}",
         context()
@@ -292,7 +307,7 @@ fn assert_copies(delivery: &Value, copies: &[&Entry]) {
         );
     }
     for pair in copies.windows(2) {
-        let excused = pair[0].fate == Fate::Kept || pair[0].life < pair[1].life;
+        let excused = has_nodes || pair[0].fate == Fate::Kept || pair[0].life < pair[1].life;
         assert!(
             excused,
             "duplicate of a mail answered within the same life: {}",
@@ -367,8 +382,10 @@ mod rules {
             fate,
         };
         let copies: Vec<Entry> = copies.iter().map(entry).collect();
-        std::panic::catch_unwind(|| assert_copies(delivery, &copies.iter().collect::<Vec<_>>()))
-            .is_ok()
+        std::panic::catch_unwind(|| {
+            assert_copies(delivery, &copies.iter().collect::<Vec<_>>(), false);
+        })
+        .is_ok()
     }
 
     #[test]
@@ -439,6 +456,7 @@ mod rules {
             let oracle = Oracle {
                 test: "rules",
                 seed: 0,
+                has_nodes: false,
                 promised: Mutex::default(),
             };
             oracle.promise("e", 2);

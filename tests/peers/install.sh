@@ -15,9 +15,10 @@ else
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
+# RUNLEVEL: packages start no services where there is no systemd.
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
 
-# Only the programs of Postfix and PostgreSQL are needed; they must not start as services.
+# Only the programs of Postfix, PostgreSQL and PgBouncer are needed; they must not start as services.
 case " $* " in
     *" postfix "*)
         echo "postfix postfix/main_mailer_type select No configuration" | "${as_root[@]}" debconf-set-selections
@@ -27,6 +28,10 @@ case " $* " in
         "${as_root[@]}" mkdir -p /etc/postgresql-common
         [ -e /etc/postgresql-common/createcluster.conf ] ||
             echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+        ;;&
+    *" pgbouncer "*)
+        "${as_root[@]}" mkdir -p /etc/systemd/system
+        [ -e /etc/systemd/system/pgbouncer.service ] || "${as_root[@]}" ln -s /dev/null /etc/systemd/system/pgbouncer.service
         ;;
 esac
 apt install -y --no-install-recommends "$@" || { apt update && apt install -y --no-install-recommends "$@"; }

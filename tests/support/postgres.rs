@@ -1,14 +1,20 @@
-//! A real PostgreSQL server, shared by the tests of one run, each with a database of its own.
+//! Real PostgreSQL servers: one shared by the tests of one run, each with a database of its own, and
+//! private ones for tests that stop, kill or fill theirs. In front of them a proxy that breaks
+//! connections, or `PgBouncer`.
 //!
 //! The server is Debian's. It runs as user postgres if the tests run as root, since it refuses root.
 //! The first test starts it; every test holds a shared lock, and a watcher that waits for the
 //! exclusive lock stops the server after the last one, however that ended.
 
+pub mod bouncer;
+pub mod private;
+pub mod proxy;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::NoTls;
@@ -49,12 +55,17 @@ pub fn programs() -> Option<PathBuf> {
 /// Whether tests with PostgreSQL can run here. Where they must, a missing server is a failure.
 pub fn is_here() -> bool {
     let here = programs().is_some();
-    let must = std::env::var("JOBBELL_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-    assert!(here || !must, "PostgreSQL is not installed");
     if !here {
-        eprintln!("skipped: PostgreSQL is not installed (Debian's package postgresql)");
+        skipped("PostgreSQL is not installed (Debian's package postgresql)");
     }
     here
+}
+
+/// A test cannot run on this machine; fails it where it must.
+fn skipped(why: &str) {
+    let must = std::env::var("JOBBELL_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+    assert!(!must, "{why}");
+    eprintln!("skipped: {why}");
 }
 
 impl Database {
@@ -78,6 +89,11 @@ impl Database {
     /// The URL of the database.
     pub fn url(&self) -> String {
         self.server.url(&self.name)
+    }
+
+    /// Its server, which other tests use too.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Runs statements and returns the first column of the last result's rows as text.
@@ -135,39 +151,32 @@ impl Server {
 
     /// A new server in `directory`, with these settings besides those of every test.
     pub fn start(directory: &Path, settings: &[&str]) -> Self {
-        let port = free_port();
         let data = directory.join("data");
-        if !data.exists() {
+        if !data.join("PG_VERSION").exists() {
             initialize(directory, &data);
         }
         let server = Self {
             directory: directory.to_owned(),
-            port,
+            port: free_port(),
         };
+        expect(&server.launch(settings));
+        server
+    }
+
+    /// Starts it with its files and on its port.
+    fn launch(&self, settings: &[&str]) -> Output {
+        let directory = self.directory.display();
         let mut options = format!(
-            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=5s",
-            directory.display()
+            "-p {} -k {directory} -c listen_addresses=127.0.0.1 -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=5s",
+            self.port
         );
         for setting in settings {
             options.extend([" -c ", *setting]);
         }
-        let log = directory.join("log");
-        let (data, log) = (data.display(), log.display());
-        run(&format!(
-            "{}/pg_ctl -D {data} -w -t 60 -l {log} -o '{options}' start",
+        output(&format!(
+            "{}/pg_ctl -D {directory}/data -w -t 60 -l {directory}/log -o '{options}' start",
             bin()
-        ));
-        server
-    }
-
-    /// Stops it: `fast`, `immediate`.
-    pub fn stop(&self, mode: &str) {
-        let data = self.directory.join("data");
-        run(&format!(
-            "{}/pg_ctl -D {} -w -m {mode} stop",
-            bin(),
-            data.display()
-        ));
+        ))
     }
 }
 
@@ -199,8 +208,21 @@ fn own(directory: &Path) {
     }
 }
 
-/// Runs a command as the user who runs the server.
+/// Runs a command, which must succeed, as the user who runs the server.
 fn run(command: &str) {
+    expect(&output(command));
+}
+
+fn expect(output: &Output) {
+    let (out, error) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{out}{error}");
+}
+
+/// Runs a command as the user who runs the server.
+fn output(command: &str) -> Output {
     let mut shell = if rustix::process::geteuid().is_root() {
         let mut shell = Command::new("setpriv");
         shell.args([
@@ -214,22 +236,23 @@ fn run(command: &str) {
     } else {
         Command::new("sh")
     };
-    let output = shell
+    shell
         .args(["-c", command])
         .current_dir("/")
         .stdin(Stdio::null())
         .output()
-        .unwrap();
-    let (out, error) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{command}\n{out}{error}");
+        .unwrap()
 }
 
+/// A free port below those that the system hands out by itself: it stays free while its server is
+/// stopped.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    loop {
+        let port = fastrand::u16(10_000..32_000);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The shared server, and the lock that keeps it running.

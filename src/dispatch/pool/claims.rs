@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::{Dispatcher, LONGEST_SLEEP};
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StoreError};
@@ -42,7 +44,7 @@ impl Dispatcher {
         &mut self,
         leases: Result<Vec<Lease>, StoreError>,
     ) -> Result<(), StoreError> {
-        let leases = leases.inspect_err(|error| error.log("could not read the queue"))?;
+        let leases = leases.inspect_err(|error| warn!("could not read the queue: {error}"))?;
         if !leases.is_empty() {
             self.store_pause = Duration::ZERO;
         }
@@ -55,7 +57,7 @@ impl Dispatcher {
         let leases = match tokio::time::timeout(WITHDRAW_TIMEOUT, self.claimer.stop()).await {
             Ok(Ok(leases)) => leases,
             Ok(Err(error)) => {
-                error.log("could not read the queue");
+                warn!("could not read the queue: {error}");
                 return;
             }
             Err(_) => return,

@@ -11,12 +11,9 @@
 mod device;
 mod endpoint;
 mod error;
-mod file;
 mod sasl;
 mod source;
 mod store;
-mod store_error;
-mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,8 +24,7 @@ pub use device::{Consent, DeviceFlow, DeviceSettings, Progress, Prompt, device_u
 pub use error::{Problem, TokenError};
 pub use sasl::{Challenge, xoauth2_initial};
 pub use source::TokenSource;
-pub use store::{SharedTokens, TokenFuture, TokenHome, TokenStore};
-pub use store_error::StoreError;
+pub use store::{StoreError, TokenStore};
 
 /// Time limit of one call to a token server.
 pub const TIMEOUT: Duration = Duration::from_secs(15);

@@ -149,7 +149,7 @@ pub(crate) fn context() -> Context {
         metrics: Arc::new(Metrics::new()),
         replies: Arc::new(Table::new()),
         clock: Clock::System,
-        tokens: None,
+        state_dir: None,
     }
 }
 

@@ -271,9 +271,7 @@ async fn rotated_refresh_token_is_used_after_a_restart() {
             .await;
     let state = tempfile::tempdir().unwrap();
     let context = Context {
-        tokens: Some(jobbell::transport::oauth::TokenHome::Directory(
-            state.path().to_owned(),
-        )),
+        state_dir: Some(state.path().to_owned()),
         ..context()
     };
     for number in 1..3 {

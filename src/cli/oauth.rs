@@ -122,17 +122,13 @@ async fn walk(
         Err(error) => return refused(&error),
     };
     let store = TokenStore::new(&config.queue.state_dir, name);
-    let saved = match tokio::fs::create_dir_all(&config.queue.state_dir).await {
-        Ok(()) => store
-            .save(
-                source.refresh_token.as_ref(),
-                &consent.refresh_token,
-                Clock::System.now(),
-            )
-            .await
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(format!("{}: {error}", config.queue.state_dir.display())),
-    };
+    let saved = store
+        .save(
+            source.refresh_token.as_ref(),
+            &consent.refresh_token,
+            Clock::System.now(),
+        )
+        .await;
     if let Err(error) = saved {
         let why = tr(
             locale,
@@ -141,16 +137,30 @@ async fn walk(
         );
         return failed(format_args!("{why}: {error}"));
     }
-    let (stored, path) = (
-        tr(locale, "Token stored in", "授权已保存到"),
-        store.path().display(),
-    );
-    println!("{stored} {path}");
+    say_where(&store, locale);
     println!(
         "{} jobbell test-email --server \"{name}\"",
         tr(locale, "Try it:", "请测试：")
     );
     DONE
+}
+
+fn say_where(store: &TokenStore, locale: Locale) {
+    match store.path() {
+        Some(path) => println!(
+            "{} {}",
+            tr(locale, "Token stored in", "授权已保存到"),
+            path.display()
+        ),
+        None => println!(
+            "{}",
+            tr(
+                locale,
+                "Token stored in the database, for all nodes",
+                "授权已保存到数据库，供所有节点使用"
+            )
+        ),
+    }
 }
 
 fn tell(prompt: &Prompt, config: &Config, locale: Locale) {

@@ -10,6 +10,7 @@ use crate::config::{Config, Loaded, Sources};
 use crate::domain::{Failure, FailureKind, Locale, Stage};
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
+use crate::transport::oauth::TokenHome;
 use crate::transport::{Context, Settings, Transport};
 
 /// The mail servers of the configuration.
@@ -78,7 +79,7 @@ impl Servers {
             metrics: Arc::new(Metrics::new()),
             replies: Arc::new(Table::new()),
             clock: Clock::System,
-            state_dir: Some(config.queue.state_dir.clone()),
+            tokens: Some(TokenHome::Directory(config.queue.state_dir.clone())),
         };
         Ok(Self {
             config,

@@ -20,6 +20,7 @@ mod supervise;
 #[cfg(feature = "server")]
 mod systemd;
 mod thumbnails;
+mod tokens;
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -39,10 +40,11 @@ use crate::queue::{OpenError, Queue};
 use crate::routing::Routes;
 use crate::telemetry::Metrics;
 use crate::transport::SetupError;
-pub use pipeline::{context, pipeline};
+pub use pipeline::pipeline;
 pub use supervise::TaskEnded;
 use supervise::Tasks;
 use thumbnails::Thumbnails;
+pub use tokens::token_home;
 
 /// Capacity of the channel for in-process events.
 const CHANNEL_CAPACITY: usize = 1_024;
@@ -101,9 +103,15 @@ impl Jobbell {
     #[doc(hidden)]
     pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let pipeline = pipeline(config, &metrics, &clock)?;
         let thumbnails = Thumbnails::new(&config.thumbnails)?;
         let queue = Queue::open(&config.queue, &clock).await?;
+        let pipeline = match pipeline(config, &metrics, &clock, &queue) {
+            Ok(pipeline) => pipeline,
+            Err(error) => {
+                queue.close().await;
+                return Err(error.into());
+            }
+        };
         Ok(Self::assemble(
             config, pipeline, queue, thumbnails, clock, metrics,
         ))
@@ -220,7 +228,7 @@ impl Jobbell {
     /// # Errors
     /// If the settings of a mail server or of thumbnails are unusable; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let pipeline = pipeline(config, &self.metrics, &self.clock)?;
+        let pipeline = pipeline(config, &self.metrics, &self.clock, &self.queue)?;
         self.thumbnails.reload(&config.thumbnails)?;
         self.routes.store(Arc::new(config.routes.clone()));
         self.metrics.set_smtp_enabled(config.routes.enabled);

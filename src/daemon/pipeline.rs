@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use super::tokens::token_home;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Breaker, Permitted, Pipeline, Server};
+use crate::queue::Queue;
 use crate::render::Renderer;
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
+use crate::transport::oauth::TokenHome;
 use crate::transport::{Context, Settings, SetupError, Transport};
 
 /// The pipeline for a configuration, without servers while `smtp.enable` is false.
@@ -18,8 +21,10 @@ pub fn pipeline(
     config: &Config,
     metrics: &Arc<Metrics>,
     clock: &Clock,
+    queue: &Queue,
 ) -> Result<Pipeline, SetupError> {
-    let context = context(config, metrics, clock);
+    let tokens = token_home(config, Some(queue));
+    let context = context(metrics, clock, tokens);
     let server = |settings: &Settings| {
         let common = &settings.common;
         let breaker = Breaker::new(common.cooldown, common.cooldown_max);
@@ -46,12 +51,11 @@ pub fn pipeline(
 }
 
 /// Shared parts of the mail servers of a configuration.
-pub fn context(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Context {
-    let state_dir = Some(config.queue.state_dir.clone());
+fn context(metrics: &Arc<Metrics>, clock: &Clock, tokens: TokenHome) -> Context {
     Context {
         metrics: Arc::clone(metrics),
         replies: Arc::new(Table::new()),
         clock: clock.clone(),
-        state_dir,
+        tokens: Some(tokens),
     }
 }

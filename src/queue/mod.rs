@@ -53,6 +53,8 @@ mod rendering;
 mod settings;
 pub mod sqlite;
 mod thumbnails;
+#[cfg(feature = "postgres")]
+mod tokens;
 mod transition;
 mod unmapped;
 mod vault;
@@ -71,6 +73,8 @@ pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, Pictu
 pub use settings::PostgresSettings;
 pub use settings::{Location, Settings};
 pub use thumbnails::ThumbnailJob;
+#[cfg(feature = "postgres")]
+pub use tokens::RefreshTokens;
 pub use unmapped::{UnmappedPayload, UnmappedRecord};
 
 use crate::clock::Clock;

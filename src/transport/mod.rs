@@ -33,7 +33,6 @@ pub mod providers;
 mod settings;
 pub mod smtp;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Fence};
@@ -81,9 +80,9 @@ pub struct Context {
     pub replies: Arc<explain::Table>,
     /// The clock.
     pub clock: Clock,
-    /// Directory for refresh tokens that a token server has rotated (`queue.state_dir`). Without
-    /// it they are lost at a restart.
-    pub state_dir: Option<PathBuf>,
+    /// Where refresh tokens are stored that a token server has rotated. Without it they are lost at
+    /// a restart.
+    pub tokens: Option<oauth::TokenHome>,
 }
 
 /// Why a mail server cannot be set up. Reported at startup, before any mail is sent.

@@ -63,7 +63,7 @@ pub(super) async fn send(shared: Arc<Shared>, closed: CancellationToken) {
 
 async fn notify(shared: &Shared, word: &str) -> Result<(), super::pool::VerbError> {
     let values = [
-        (&shared.notify.sender as _, Type::TEXT),
+        (&shared.notify.id() as _, Type::TEXT),
         (&word as _, Type::TEXT),
     ];
     shared.work.query(NOTIFY, &values).await.map(drop)
@@ -185,7 +185,7 @@ async fn wait(
         let Some((sender, word)) = notification.payload().split_once(' ') else {
             continue;
         };
-        if sender == shared.notify.sender {
+        if sender == shared.notify.id() {
             if Some(word) == proof {
                 return Ok(true);
             }

@@ -73,6 +73,7 @@ mod store;
 mod stored;
 mod sweep;
 mod thumbnails;
+mod tokens;
 mod unmapped;
 mod upkeep;
 mod url;

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(super) struct Notifier {
     /// Tells the own notifications from those of others.
-    pub(super) sender: String,
+    sender: String,
     pub(super) work: Notify,
     pub(super) nodes: Notify,
 }
@@ -22,6 +22,11 @@ impl Default for Notifier {
 }
 
 impl Notifier {
+    /// Tells this process from others.
+    pub(super) fn id(&self) -> &str {
+        &self.sender
+    }
+
     /// Other nodes may find work. Several calls within a moment become one notification.
     pub(super) fn wake(&self) {
         self.work.notify_one();

@@ -274,7 +274,7 @@ mod tests {
             metrics: Arc::new(Metrics::new()),
             replies: Arc::new(Table::new()),
             clock: Clock::System,
-            state_dir: None,
+            tokens: None,
         };
         DirectMail::new(common, settings, &context).unwrap()
     }

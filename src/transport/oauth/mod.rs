@@ -11,9 +11,12 @@
 mod device;
 mod endpoint;
 mod error;
+mod file;
 mod sasl;
 mod source;
 mod store;
+mod store_error;
+mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +27,8 @@ pub use device::{Consent, DeviceFlow, DeviceSettings, Progress, Prompt, device_u
 pub use error::{Problem, TokenError};
 pub use sasl::{Challenge, xoauth2_initial};
 pub use source::TokenSource;
-pub use store::{StoreError, TokenStore};
+pub use store::{SharedTokens, TokenFuture, TokenHome, TokenStore};
+pub use store_error::StoreError;
 
 /// Time limit of one call to a token server.
 pub const TIMEOUT: Duration = Duration::from_secs(15);

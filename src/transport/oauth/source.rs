@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Granted, client_form};
-use super::{Grant, Problem, Settings, TokenError, TokenStore};
+use super::token::Token;
+use super::{Grant, Problem, Settings, StoreError, TokenError, TokenStore};
 use crate::clock::Clock;
-use crate::domain::Timestamp;
 use crate::secret::Secret;
 use crate::transport::http;
 
-/// The shortest and the longest time before its expiry at which a token is renewed.
-const MARGIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(5));
 /// The pause before the next renewal after a failed one, while the token is still valid.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
@@ -43,13 +41,6 @@ struct Cached {
     failed: Option<TokenError>,
     /// A new refresh token that has not been stored yet.
     unsaved: Option<Secret>,
-}
-
-#[derive(Debug)]
-struct Token {
-    secret: Secret,
-    renew_at: Timestamp,
-    expires_at: Timestamp,
 }
 
 impl TokenSource {
@@ -189,11 +180,28 @@ impl Shared {
     }
 
     async fn request(&self) -> Result<Granted, TokenError> {
+        match (self.settings.grant, &self.store) {
+            (Grant::RefreshToken, Some(store)) => {
+                let limit = self.settings.timeout;
+                store
+                    .reserve(limit)
+                    .await
+                    .map_err(|error| unreadable(&error))?;
+                let refresh = self.refresh_token().await;
+                let granted = match refresh {
+                    Ok(refresh) => self.granted(Some(refresh)).await,
+                    Err(error) => Err(error),
+                };
+                store.release().await;
+                granted
+            }
+            (Grant::RefreshToken, None) => self.granted(Some(self.refresh_token().await?)).await,
+            (Grant::ClientCredentials, _) => self.granted(None).await,
+        }
+    }
+
+    async fn granted(&self, refresh: Option<Secret>) -> Result<Granted, TokenError> {
         let settings = &self.settings;
-        let refresh = match settings.grant {
-            Grant::RefreshToken => Some(self.refresh_token().await?),
-            Grant::ClientCredentials => None,
-        };
         let mut form = client_form(&settings.client_id, settings.client_secret.as_ref());
         match &refresh {
             Some(token) => form.extend([
@@ -243,6 +251,9 @@ impl Shared {
                 Problem::Consent,
                 "there is no refresh token: permission to send has not been given yet",
             )),
+            (Err(error), _) if self.store.as_ref().is_some_and(TokenStore::is_shared) => {
+                Err(unreadable(&error))
+            }
             (Err(error), Some(configured)) => {
                 tracing::warn!(%error, "cannot read the stored refresh token; using the configured one");
                 Ok(configured.clone())
@@ -275,15 +286,10 @@ impl Shared {
     }
 }
 
-impl Token {
-    fn new(secret: Secret, lifetime: Duration, now: Timestamp) -> Self {
-        // A token with a lifetime under two minutes is used for half of it, instead of being
-        // renewed at each login.
-        let margin = (lifetime / 10).clamp(MARGIN.0, MARGIN.1).min(lifetime / 2);
-        Self {
-            secret,
-            renew_at: now.after(lifetime.saturating_sub(margin)),
-            expires_at: now.after(lifetime),
-        }
-    }
+/// The database may answer again soon.
+fn unreadable(error: &StoreError) -> TokenError {
+    TokenError::new(
+        Problem::Unreachable,
+        format!("cannot read the stored refresh token: {error}"),
+    )
 }

@@ -1,294 +1,152 @@
 //! Storage of the refresh token that replaces the configured one.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::file::{TokenFile, origin};
+use super::store_error::StoreError;
 use crate::domain::Timestamp;
-use crate::encoding::hex;
 use crate::secret::Secret;
 
-/// The largest file that is read.
-const MAX_SIZE: u64 = 64 * 1024;
+/// The pause before a renewal is asked for again that another node is doing.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// The file of one mail server in `state_dir`: mode 0600, replaced atomically and fsynced.
+/// What an operation on shared tokens returns.
+pub type TokenFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Refresh tokens that nodes share. `origin` is a digest of the configured token from which the stored
+/// one was derived; empty if none was configured.
+pub trait SharedTokens: fmt::Debug + Send + Sync {
+    /// The token of a mail server, if it has this origin.
+    fn load<'a>(&'a self, server: &'a str, origin: &'a str) -> TokenFuture<'a, Option<Secret>>;
+
+    /// Stores the token of a mail server. It is durable when this returns.
+    fn save<'a>(
+        &'a self,
+        server: &'a str,
+        origin: &'a str,
+        token: &'a Secret,
+    ) -> TokenFuture<'a, ()>;
+
+    /// Reserves the next renewal for this node, for a time. `false` if another node has it.
+    fn reserve<'a>(&'a self, server: &'a str, time: Duration) -> TokenFuture<'a, bool>;
+
+    /// Ends a reservation.
+    fn release<'a>(&'a self, server: &'a str) -> TokenFuture<'a, ()>;
+}
+
+/// Where the tokens of all mail servers are stored.
+#[derive(Debug, Clone)]
+pub enum TokenHome {
+    /// In files in `queue.state_dir`.
+    Directory(PathBuf),
+    /// In the database of the queue.
+    Shared(Arc<dyn SharedTokens>),
+}
+
+/// The stored token of one mail server.
 ///
-/// The stored token is used only while the configured token is the one that it was derived from, so
-/// that a new token in the configuration takes effect.
+/// It is used only while the configured token is the one that it was derived from, so that a new token
+/// in the configuration takes effect.
 #[derive(Debug, Clone)]
 pub struct TokenStore {
-    path: PathBuf,
     server: String,
+    place: Place,
 }
 
-/// Why the file cannot be read or written. Does not show its content.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// An I/O error.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The file is not a stored token.
-    #[error("{} is not a stored token of this program", .0.display())]
-    Content(PathBuf),
-    /// The runtime is shutting down.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    /// Name of the mail server, for people who read the file.
-    server: String,
-    /// Digest of the configured token that this one was derived from; empty if none was configured.
-    origin: String,
-    refresh_token: String,
-    saved_at: Timestamp,
+#[derive(Debug, Clone)]
+enum Place {
+    File(TokenFile),
+    Shared(Arc<dyn SharedTokens>),
 }
 
 impl TokenStore {
-    /// The file of the mail server named `server` in `state_dir`.
+    /// The file of a mail server in `state_dir`: mode 0600, replaced atomically and fsynced.
     pub fn new(state_dir: &Path, server: &str) -> Self {
-        let name = digest(server).get(..16).unwrap_or_default().to_owned();
         Self {
-            path: state_dir.join(format!("oauth-{name}.json")),
             server: server.to_owned(),
+            place: Place::File(TokenFile::new(state_dir, server)),
         }
     }
 
-    /// Path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The token of a mail server at home.
+    pub fn at(home: &TokenHome, server: &str) -> Self {
+        match home {
+            TokenHome::Directory(state_dir) => Self::new(state_dir, server),
+            TokenHome::Shared(shared) => Self {
+                server: server.to_owned(),
+                place: Place::Shared(Arc::clone(shared)),
+            },
+        }
+    }
+
+    /// The file; `None` if it is in the database.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(file) => Some(file.path()),
+            Place::Shared(_) => None,
+        }
     }
 
     /// The stored token, if there is one that was derived from `configured`.
     ///
     /// # Errors
-    /// If the file exists but cannot be read, or is not a stored token.
+    /// If the file or the database cannot be read, or the file is not a stored token.
     pub async fn load(&self, configured: Option<&Secret>) -> Result<Option<Secret>, StoreError> {
-        let (store, origin) = (self.clone(), origin(configured));
-        tokio::task::spawn_blocking(move || store.read(&origin))
-            .await
-            .map_err(|_| StoreError::Interrupted)?
+        match &self.place {
+            Place::File(file) => file.load(configured).await,
+            Place::Shared(shared) => shared.load(&self.server, &origin(configured)).await,
+        }
     }
 
-    /// Stores a token that was derived from `configured`. It is on disk when this returns.
+    /// Stores a token that was derived from `configured`. It is durable when this returns.
     ///
     /// # Errors
-    /// If the file cannot be written. The previous file is then unchanged.
+    /// If it cannot be written. The earlier one is then unchanged.
     pub async fn save(
         &self,
         configured: Option<&Secret>,
         token: &Secret,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let stored = Stored {
-            server: self.server.clone(),
-            origin: origin(configured),
-            refresh_token: token.expose().to_owned(),
-            saved_at: now,
+        match &self.place {
+            Place::File(file) => file.save(configured, token, now).await,
+            Place::Shared(shared) => shared.save(&self.server, &origin(configured), token).await,
+        }
+    }
+
+    /// Whether nodes share it: without the database, nobody knows which token is the newest.
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self.place, Place::Shared(_))
+    }
+
+    /// Waits until no other node renews its token with the refresh token, at most for `limit`: a token
+    /// server may take the second use of a refresh token for theft.
+    pub(super) async fn reserve(&self, limit: Duration) -> Result<(), StoreError> {
+        let Place::Shared(shared) = &self.place else {
+            return Ok(());
         };
-        let store = self.clone();
-        tokio::task::spawn_blocking(move || store.write(&stored))
-            .await
-            .map_err(|_| StoreError::Interrupted)?
-    }
-
-    fn read(&self, origin: &str) -> Result<Option<Secret>, StoreError> {
-        let file = match fs::File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.failed(source)),
+        let reserved = async {
+            while !shared.reserve(&self.server, limit).await? {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(())
         };
-        let mut text = Vec::new();
-        file.take(MAX_SIZE)
-            .read_to_end(&mut text)
-            .map_err(|source| self.failed(source))?;
-        // The parser's message is dropped, because it quotes the file.
-        let stored: Stored =
-            serde_json::from_slice(&text).map_err(|_| StoreError::Content(self.path.clone()))?;
-        Ok(
-            (stored.origin == origin && !stored.refresh_token.is_empty())
-                .then(|| Secret::new(stored.refresh_token)),
-        )
-    }
-
-    fn write(&self, stored: &Stored) -> Result<(), StoreError> {
-        let text = serde_json::to_vec_pretty(stored)
-            .map_err(|_| StoreError::Content(self.path.clone()))?;
-        let draft = self
-            .path
-            .with_extension(format!("{:016x}.tmp", fastrand::u64(..)));
-        self.replace(&draft, &text).map_err(|source| {
-            drop(fs::remove_file(&draft));
-            self.failed(source)
-        })
-    }
-
-    fn replace(&self, draft: &Path, text: &[u8]) -> io::Result<()> {
-        // `test-email` and `send` may run before the daemon has created the directory.
-        let directory = self
-            .path
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty());
-        if let Some(directory) = directory {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)?;
-        }
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(draft)?;
-        self.match_owner_of_directory(&file);
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(draft, &self.path)?;
-        match directory {
-            Some(directory) => fs::File::open(directory)?.sync_all(),
-            None => Ok(()),
-        }
-    }
-
-    /// Gives the file the owner of the directory: if root runs `jobbell oauth`, the daemon must be
-    /// able to read the file. Without the right to do so, the file keeps its owner.
-    fn match_owner_of_directory(&self, file: &fs::File) {
-        if let Some(Ok(directory)) = self.path.parent().map(fs::metadata) {
-            drop(std::os::unix::fs::fchown(
-                file,
-                Some(directory.uid()),
-                Some(directory.gid()),
-            ));
-        }
-    }
-
-    fn failed(&self, source: io::Error) -> StoreError {
-        StoreError::File {
-            path: self.path.clone(),
-            source,
-        }
-    }
-}
-
-fn origin(configured: Option<&Secret>) -> String {
-    configured
-        .map(|token| digest(token.expose()))
-        .unwrap_or_default()
-}
-
-fn digest(text: &str) -> String {
-    hex::encode(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn stored_token_is_used_only_with_its_original_configured_token() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = TokenStore::new(directory.path(), "主 server/1");
-        let (old, new) = (Secret::new("configured"), Secret::new("rotated"));
-        assert_eq!(store.load(Some(&old)).await.unwrap(), None);
-        store
-            .save(Some(&old), &new, Timestamp::from_millis(0))
+        // The other node's reservation is over by then.
+        tokio::time::timeout(limit * 2, reserved)
             .await
-            .unwrap();
-        assert_eq!(store.load(Some(&old)).await.unwrap(), Some(new));
-        assert_eq!(
-            store.load(Some(&Secret::new("another"))).await.unwrap(),
-            None
-        );
-        assert_eq!(store.load(None).await.unwrap(), None);
+            .unwrap_or(Ok(()))
     }
 
-    #[tokio::test]
-    async fn file_is_private_and_no_temporary_file_remains() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = TokenStore::new(directory.path(), "primary");
-        for token in ["one", "two"] {
-            store
-                .save(None, &Secret::new(token), Timestamp::from_millis(0))
-                .await
-                .unwrap();
+    /// Lets other nodes renew their tokens. If this fails, they wait for the end of the reservation.
+    pub(super) async fn release(&self) {
+        if let Place::Shared(shared) = &self.place
+            && let Err(error) = shared.release(&self.server).await
+        {
+            tracing::debug!("other nodes wait to renew their tokens: {error}");
         }
-        let names: Vec<_> = fs::read_dir(directory.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert_eq!(names, [store.path()]);
-        assert_eq!(
-            fs::metadata(store.path()).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(store.load(None).await.unwrap(), Some(Secret::new("two")));
-    }
-
-    #[tokio::test]
-    async fn missing_directory_is_created_private() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = directory.path().join("not/yet");
-        let store = TokenStore::new(&state, "primary");
-        store
-            .save(None, &Secret::new("rotated"), Timestamp::from_millis(0))
-            .await
-            .unwrap();
-        assert_eq!(
-            store.load(None).await.unwrap(),
-            Some(Secret::new("rotated"))
-        );
-        assert_eq!(
-            fs::metadata(&state).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
-    }
-
-    #[tokio::test]
-    async fn error_of_a_damaged_file_does_not_show_its_content() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = TokenStore::new(directory.path(), "primary");
-        fs::write(
-            store.path(),
-            r#"{"refresh_token": "canary-secret", "origin": 3}"#,
-        )
-        .unwrap();
-        let error = store.load(None).await.unwrap_err();
-        assert!(matches!(error, StoreError::Content(_)));
-        assert!(!format!("{error} {error:?}").contains("canary-secret"));
-    }
-
-    #[tokio::test]
-    async fn file_belongs_to_the_owner_of_the_directory() {
-        let directory = tempfile::tempdir().unwrap();
-        // Only root may change the owner; for other users both are the same.
-        drop(std::os::unix::fs::chown(
-            directory.path(),
-            Some(65_534),
-            Some(65_534),
-        ));
-        let store = TokenStore::new(directory.path(), "primary");
-        store
-            .save(None, &Secret::new("one"), Timestamp::from_millis(1))
-            .await
-            .unwrap();
-        let (file, owner) = (
-            fs::metadata(store.path()).unwrap(),
-            fs::metadata(directory.path()).unwrap(),
-        );
-        assert_eq!(
-            (file.uid(), file.gid(), file.permissions().mode() & 0o777),
-            (owner.uid(), owner.gid(), 0o600)
-        );
     }
 }

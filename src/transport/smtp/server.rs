@@ -69,9 +69,9 @@ impl Smtp {
     /// If TLS or the token server cannot be set up; see [`SetupError`].
     pub fn new(common: Common, settings: Settings, context: &Context) -> Result<Self, SetupError> {
         let store = context
-            .state_dir
-            .as_deref()
-            .map(|directory| TokenStore::new(directory, &common.name));
+            .tokens
+            .as_ref()
+            .map(|home| TokenStore::at(home, &common.name));
         let access = settings
             .login
             .as_ref()

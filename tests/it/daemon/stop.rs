@@ -26,8 +26,8 @@ async fn counted(queue: &Queue, what: &str, enough: impl Fn(Counts) -> bool) {
     }
 }
 
-fn pipeline(config: &TestConfig, metrics: &Arc<Metrics>) -> Pipeline {
-    jobbell::daemon::pipeline(&config.load(), metrics, &Clock::System).unwrap()
+fn pipeline(config: &TestConfig, metrics: &Arc<Metrics>, queue: &Queue) -> Pipeline {
+    jobbell::daemon::pipeline(&config.load(), metrics, &Clock::System, queue).unwrap()
 }
 
 #[tokio::test]
@@ -86,7 +86,12 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
     let routes = Arc::clone(app.jobbell.routes());
     let intake =
         jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
-    let dispatcher = Dispatcher::new(queue.clone(), pipeline(&config, &metrics), clock, metrics);
+    let dispatcher = Dispatcher::new(
+        queue.clone(),
+        pipeline(&config, &metrics, &queue),
+        clock,
+        metrics,
+    );
     let event = test_app::event("slow", "a@example.org");
     let source = jobbell::domain::Source::IN_PROCESS;
     intake.accept_one(&source, event).await.unwrap();

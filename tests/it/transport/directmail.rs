@@ -58,7 +58,7 @@ fn context() -> Context {
         metrics: Arc::new(Metrics::new()),
         replies: Arc::new(Table::new()),
         clock: Clock::manual(now()),
-        state_dir: None,
+        tokens: None,
     }
 }
 

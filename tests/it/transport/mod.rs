@@ -149,7 +149,7 @@ pub(crate) fn context() -> Context {
         metrics: Arc::new(Metrics::new()),
         replies: Arc::new(Table::new()),
         clock: Clock::System,
-        state_dir: None,
+        tokens: None,
     }
 }
 

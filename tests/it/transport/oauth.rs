@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jobbell::clock::Clock;
+use jobbell::config::Config;
+use jobbell::daemon::token_home;
 use jobbell::domain::{FailureKind, Locale, Stage, Timestamp};
+use jobbell::queue::Queue;
 use jobbell::secret::Secret;
 use jobbell::transport::explain::Table;
 use jobbell::transport::oauth::{
@@ -15,6 +18,8 @@ use jobbell::transport::oauth::{
 use serde_json::{Value, json};
 
 use crate::http::peer::{Answer, HttpPeer, PATIENCE};
+use crate::support::postgres::Database;
+use crate::support::test_config::TestConfig;
 
 fn settings(peer: &HttpPeer) -> Settings {
     Settings {
@@ -299,6 +304,55 @@ async fn rotated_refresh_token_survives_a_restart() {
         .await
         .unwrap();
     assert_eq!(last, Some(Secret::new("rotated-3")));
+}
+
+/// Nodes with one queue in PostgreSQL share a refresh token. The token server takes each only once, so
+/// two nodes that used the same one would lose the permission.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_take_turns_with_a_shared_refresh_token() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let peer = rotating().await;
+    let (mut nodes, mut configs) = (Vec::new(), Vec::new());
+    for number in 0..3 {
+        let mut test = TestConfig::bare();
+        let (state, url) = (test.state(), database.url());
+        test.write(&format!(
+            "[queue]\nstate_dir = {state:?}\nurl = \"{url}\"\nnode_name = \"node{number}\"\n[smtp]\nenable = false\n"
+        ));
+        let config = test.load();
+        let queue = Queue::open(&config.queue, &Clock::adjusted())
+            .await
+            .unwrap();
+        nodes.push((queue, config));
+        configs.push(test);
+    }
+    let token = async |(queue, config): &(Queue, Config)| {
+        let home = token_home(config, Some(queue));
+        let store = TokenStore::at(&home, "primary");
+        let source = TokenSource::new(settings(&peer), Some(store), clock()).unwrap();
+        source.token().await.unwrap()
+    };
+    for round in 0..3 {
+        let tokens = tokio::join!(token(&nodes[0]), token(&nodes[1]), token(&nodes[2]));
+        let mut tokens = [tokens.0, tokens.1, tokens.2].map(|token| token.expose().to_owned());
+        tokens.sort();
+        let expected: Vec<_> = (0..3)
+            .map(|node| format!("token-{}", round * 3 + node))
+            .collect();
+        assert_eq!(tokens, *expected);
+    }
+    let stored = database
+        .sql("SELECT encode(sealed, 'escape') FROM jobbell.oauth_tokens")
+        .await;
+    assert!(
+        stored.len() == 1 && !stored[0].contains("rotated"),
+        "encrypted"
+    );
+    for (queue, _) in &nodes {
+        queue.close().await;
+    }
 }
 
 #[tokio::test]

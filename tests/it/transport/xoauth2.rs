@@ -271,7 +271,9 @@ async fn rotated_refresh_token_is_used_after_a_restart() {
             .await;
     let state = tempfile::tempdir().unwrap();
     let context = Context {
-        state_dir: Some(state.path().to_owned()),
+        tokens: Some(jobbell::transport::oauth::TokenHome::Directory(
+            state.path().to_owned(),
+        )),
         ..context()
     };
     for number in 1..3 {

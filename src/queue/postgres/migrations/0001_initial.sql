@@ -188,12 +188,14 @@ CREATE TABLE jobbell.unmapped_payloads (
     UNIQUE (hook, digest)
 );
 
--- Refresh tokens that a token server has replaced, encrypted.
+-- Refresh tokens that a token server has replaced, encrypted. One node at a time uses one: a token server may take its second use for theft.
 CREATE TABLE jobbell.oauth_tokens (
-    name       text   PRIMARY KEY,
-    origin     text   NOT NULL,                  -- digest of the configured token that it replaces
-    sealed     bytea  NOT NULL,
-    changed_at bigint NOT NULL
+    name           text   PRIMARY KEY,           -- of the mail server
+    origin         text   NOT NULL DEFAULT '',   -- digest of the configured token that it replaces
+    sealed         bytea,
+    changed_at     bigint NOT NULL DEFAULT 0,
+    reserved_by    text   NOT NULL DEFAULT '',
+    reserved_until bigint NOT NULL DEFAULT 0
 );
 
 -- One row. The key is null if it is in a file (`queue.secret_key_file`); its id is then compared.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::clock::Clock;
 use crate::queue::{Queue, Retention, Settings};
@@ -29,7 +28,7 @@ pub(super) async fn run(queue: Queue, settings: Settings, clock: Clock, stop: Ca
         let more = match queue.maintain(&retention, BATCH, now).await {
             Ok(done) => done.more,
             Err(error) => {
-                warn!("cannot remove expired records, will retry: {error}");
+                error.log("cannot remove expired records, will retry");
                 false
             }
         };

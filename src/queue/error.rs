@@ -60,6 +60,14 @@ impl StoreError {
         }
     }
 
+    /// Logs what could not be done. The queue itself logs an outage of the database, once.
+    pub fn log(&self, undone: &str) {
+        match self {
+            Self::Unavailable { .. } => tracing::debug!("{undone}: {self}"),
+            _ => tracing::warn!("{undone}: {self}"),
+        }
+    }
+
     /// The database cannot be used at the moment.
     #[cfg(feature = "postgres")]
     pub(super) fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {

@@ -41,8 +41,6 @@ pub struct ThumbnailWorker {
     running: JoinSet<()>,
     held: HashMap<Id, Held>,
     begun: u64,
-    /// Whether the last read of the store failed: an outage is logged once.
-    is_failing: bool,
     /// The last event that was looked at; those after it are new.
     seen: i64,
 }
@@ -58,7 +56,6 @@ impl ThumbnailWorker {
             running: JoinSet::new(),
             held: HashMap::new(),
             begun: 0,
-            is_failing: false,
             seen: 0,
         }
     }
@@ -93,17 +90,10 @@ impl ThumbnailWorker {
             return Again::WhenRoom;
         }
         let begun = match self.begin(room).await {
-            Ok(begun) => {
-                self.is_failing = false;
-                match begun {
-                    Some(begun) => begun,
-                    None => return Again::WhenCalled,
-                }
-            }
+            Ok(Some(begun)) => begun,
+            Ok(None) => return Again::WhenCalled,
             Err(error) => {
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    warn!("cannot read the events with pending thumbnails: {error}");
-                }
+                error.log("cannot read the events with pending thumbnails");
                 return Again::Soon;
             }
         };

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tracing::warn;
-
 use super::{Dispatcher, LONGEST_SLEEP};
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StoreError};
@@ -44,7 +42,7 @@ impl Dispatcher {
         &mut self,
         leases: Result<Vec<Lease>, StoreError>,
     ) -> Result<(), StoreError> {
-        let leases = leases.inspect_err(|error| warn!("could not read the queue: {error}"))?;
+        let leases = leases.inspect_err(|error| error.log("could not read the queue"))?;
         if !leases.is_empty() {
             self.store_pause = Duration::ZERO;
         }
@@ -57,7 +55,7 @@ impl Dispatcher {
         let leases = match tokio::time::timeout(WITHDRAW_TIMEOUT, self.claimer.stop()).await {
             Ok(Ok(leases)) => leases,
             Ok(Err(error)) => {
-                warn!("could not read the queue: {error}");
+                error.log("could not read the queue");
                 return;
             }
             Err(_) => return,

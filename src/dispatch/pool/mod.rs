@@ -139,7 +139,7 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         if let Err(failed) = self.change_pipeline(now).await {
-            warn!("could not read the queue: {failed}");
+            failed.log("could not read the queue");
             return self.store_failed(&failed);
         }
         let settlements = std::mem::take(&mut self.finished);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use super::check_database::{self, Checked};
 use super::i18n::{terminal_locale, tr};
 use super::{CONFIG, DONE};
 use crate::config::{self, Level, Report, Sources};
@@ -16,8 +17,9 @@ use crate::telemetry::terminal::Styled;
 ///
 /// Returns the exit status: 0, or 78 if there is a problem.
 pub(super) fn run(sources: &Sources, show: bool, json: bool) -> u8 {
-    let report = gather(sources);
-    let status = if report.problems.is_empty() {
+    let (report, database) = gather(sources);
+    let is_good = database.as_ref().is_none_or(Checked::is_good);
+    let status = if report.problems.is_empty() && is_good {
         DONE
     } else {
         CONFIG
@@ -25,9 +27,13 @@ pub(super) fn run(sources: &Sources, show: bool, json: bool) -> u8 {
     let (mut out, mut err) = (Styled(anstream::stdout()), Styled(anstream::stderr()));
     // A closed pipe (`check | head`) does not change the exit status.
     let written = if json {
-        print_json(&report, show, &mut out)
+        print_json(&report, database.as_ref(), show, &mut out)
     } else {
-        print_text(&report, show, terminal_locale(), &mut out, &mut err)
+        let locale = terminal_locale();
+        print_text(&report, show, locale, &mut out, &mut err).and_then(|()| match &database {
+            Some(database) => database.print(locale, &mut out, &mut err),
+            None => Ok(()),
+        })
     };
     if let Err(error) = written.and_then(|()| out.flush()) {
         super::out::lost(&error);
@@ -35,16 +41,20 @@ pub(super) fn run(sources: &Sources, show: bool, json: bool) -> u8 {
     status
 }
 
-/// The findings; without problems if the configuration is valid.
-fn gather(sources: &Sources) -> Report {
+/// The findings, without problems if the configuration is valid; and what its database says.
+fn gather(sources: &Sources) -> (Report, Option<Checked>) {
     match config::load(sources) {
-        Ok(loaded) => Report {
-            problems: Vec::new(),
-            notes: loaded.notes,
-            shown: loaded.shown,
-            file: loaded.file,
-        },
-        Err(report) => report,
+        Ok(loaded) => {
+            let database = check_database::check(&loaded.config);
+            let report = Report {
+                problems: Vec::new(),
+                notes: loaded.notes,
+                shown: loaded.shown,
+                file: loaded.file,
+            };
+            (report, database)
+        }
+        Err(report) => (report, None),
     }
 }
 
@@ -104,7 +114,12 @@ fn print_text(
     }
 }
 
-fn print_json(report: &Report, show: bool, out: &mut impl Write) -> io::Result<()> {
+fn print_json(
+    report: &Report,
+    database: Option<&Checked>,
+    show: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let of_level = |level| {
         report
             .notes
@@ -113,12 +128,13 @@ fn print_json(report: &Report, show: bool, out: &mut impl Write) -> io::Result<(
             .collect::<Vec<_>>()
     };
     let answer = json!({
-        "ok": report.problems.is_empty(),
+        "ok": report.problems.is_empty() && database.is_none_or(Checked::is_good),
         "file": report.file,
         "problems": report.problems,
         "warnings": of_level(Level::Warning),
         "notes": of_level(Level::Info),
         "settings": if show { report.shown.as_slice() } else { &[] },
+        "database": database.map(Checked::as_json),
     });
     writeln!(out, "{answer:#}")
 }
@@ -132,13 +148,13 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        let report = gather(&Sources {
+        let (report, _) = gather(&Sources {
             env,
             ..Sources::default()
         });
         let (mut out, mut err, mut json) = (Vec::new(), Vec::new(), Vec::new());
         print_text(&report, show, Locale::En, &mut out, &mut err).unwrap();
-        print_json(&report, show, &mut json).unwrap();
+        print_json(&report, None, show, &mut json).unwrap();
         (
             String::from_utf8(out).unwrap(),
             String::from_utf8(err).unwrap(),

@@ -1,4 +1,5 @@
-//! `jobbell event`: posts an event to the daemon, from options, a file or standard input.
+//! `jobbell event`: posts an event to the daemon, or into the database of a shared queue, from options,
+//! a file or standard input.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -6,15 +7,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::client::{Answer, Client, ClientError, explain};
+use super::client::{Answer, explain};
+use super::destination::{self, Destination};
 use super::i18n::{Words, terminal_encoding, terminal_locale};
-use super::target::{self, Target};
-use super::{DONE, FAILED, block_on, failed, load_without_mail, lossy};
+use super::target;
+use super::{DONE, FAILED, block_on, failed, lossy};
 use crate::config::Sources;
 use crate::domain::event::StatusMeaning;
 use crate::domain::{Locale, json};
 use crate::encoding;
-use crate::http::tokens::Scope;
 
 /// The event to post.
 #[derive(Debug, Args)]
@@ -91,28 +92,23 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Err(error) => return failed(error),
     };
     let locale = terminal_locale();
-    let client = match client(sources, &options.daemon) {
-        Ok(Ok(client)) => client,
-        Ok(Err(error)) => return failed(error.said(locale)),
-        Err(status) => return status,
+    let destination = match Destination::find(sources, &options.daemon) {
+        Ok((destination, _)) => destination,
+        Err(unusable) => {
+            let (status, why) = unusable.report(locale);
+            if let Some(why) = why {
+                failed(why);
+            }
+            return status;
+        }
     };
-    match block_on(client.post("/v1/events", media_type, body)) {
+    match block_on(destination.post(media_type, body)) {
         Ok(Ok(answer)) => report(&answer, options.json, locale),
-        Ok(Err(error)) => failed(error.said(locale)),
+        Ok(Err(error)) => {
+            failed(error.said(locale));
+            destination::status_of(&error)
+        }
         Err(error) => failed(error),
-    }
-}
-
-/// Creates the client. With an explicit URL and token, no configuration is needed.
-fn client(
-    sources: &Sources,
-    options: &target::DaemonOptions,
-) -> Result<Result<Client, ClientError>, u8> {
-    match Target::of_url(sources, options) {
-        Ok(Some(target)) if target.token.is_some() => Ok(Client::new(target)),
-        Ok(_) => load_without_mail(sources)
-            .map(|loaded| Client::new(Target::new(sources, options, &loaded, &[Scope::Post])?)),
-        Err(error) => Ok(Err(error.into())),
     }
 }
 

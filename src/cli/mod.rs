@@ -12,9 +12,12 @@ mod out;
 
 mod arguments;
 mod check;
+#[cfg_attr(not(feature = "postgres"), path = "check_database_stub.rs")]
+mod check_database;
 mod client;
 mod columns;
 pub mod demo;
+mod destination;
 mod event;
 mod examples;
 mod explained_error;

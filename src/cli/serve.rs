@@ -5,6 +5,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::home;
 use super::{CONFIG, DONE, FAILED, failed, load, log};
 use crate::config::{self, Sources};
+use crate::daemon::StartError;
 use crate::daemon::serve::{ServeError, Setup, serve};
 use crate::http::Listener;
 
@@ -59,6 +60,10 @@ pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
             FAILED
         }
         Err(error @ ServeError::Public(_)) => {
+            failed(error);
+            CONFIG
+        }
+        Err(ServeError::Start(StartError::Store(error))) if error.is_configuration() => {
             failed(error);
             CONFIG
         }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 
 use super::ApiState;
@@ -72,11 +72,23 @@ async fn post_events(
         .inspect_err(invalid)?;
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
+    store(intake, &authorized.caller, &text, key, lines).await
+}
+
+/// Stores one event in JSON, or several in lines.
+async fn store(
+    intake: &Intake,
+    caller: &Caller,
+    text: &[u8],
+    key: Option<String>,
+    lines: bool,
+) -> Result<Response, Problem> {
     if lines {
-        return store_lines(intake, &authorized.caller, &text, key).await;
+        return store_lines(intake, caller, text, key).await;
     }
     let parsed = {
-        let value = json_object(&text).inspect_err(invalid)?;
+        let invalid = |_: &Problem| intake.count(&Source::HTTP, "invalid");
+        let value = json_object(text).inspect_err(invalid)?;
         let requires_recipient = !intake.has_default_recipient();
         JobEvent::parse_within(
             &value,
@@ -85,7 +97,19 @@ async fn post_events(
             requires_recipient,
         )
     };
-    store_one(intake, &authorized.caller, parsed, key, Source::HTTP).await
+    store_one(intake, caller, parsed, key, Source::HTTP).await
+}
+
+/// Stores events of a command without a daemon, with the answer of `POST /v1/events`: its status and
+/// body.
+#[cfg(feature = "cli")]
+pub(crate) async fn post_directly(intake: &Intake, text: &[u8], lines: bool) -> (u16, Vec<u8>) {
+    let stored = store(intake, &Caller::default(), text, None, lines).await;
+    let response = stored.unwrap_or_else(IntoResponse::into_response);
+    let status = response.status().as_u16();
+    // It is in memory, and its size is bounded by the number of events.
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+    (status, body.unwrap_or_default().to_vec())
 }
 
 /// A request whose body has been received.

@@ -29,6 +29,8 @@ mod response;
 use crate::http::Access;
 
 pub use entry::Intake;
+#[cfg(feature = "cli")]
+pub(crate) use events::post_directly;
 pub use job_event_builder::{InvalidEvent, JobEventBuilder};
 pub use outcome::{Accepted, Refusal};
 

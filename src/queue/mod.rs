@@ -123,6 +123,18 @@ pub enum OpenError {
     Interrupted(#[from] JoinError),
 }
 
+impl OpenError {
+    /// Whether the configuration or the database server must be changed first: to try again is of no
+    /// use.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) => error.is_configuration(),
+            Self::Sqlite(_) | Self::Interrupted(_) => false,
+        }
+    }
+}
+
 impl Queue {
     /// Opens the queue for the daemon, creates directory and database if they never existed, and
     /// recovers all leases: their holder is dead, since this process has the lock. A server may
@@ -145,12 +157,17 @@ impl Queue {
         blocking(settings, move |settings| sqlite::open(settings, &clock)).await
     }
 
-    /// Opens an existing queue for a single command, to change it. Creates no queue and recovers no
-    /// leases. A queue in SQLite is locked, so no daemon may run.
+    /// Opens an existing queue for a single command, to change it. Recovers no leases. A queue in
+    /// SQLite is locked, so no daemon may run, and is not created. In PostgreSQL, nodes may work on it,
+    /// and its tables are created.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub async fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
+        #[cfg(feature = "postgres")]
+        if let Location::Postgres(postgres) = &settings.location {
+            return Self::open_for_command(settings, postgres, true).await;
+        }
         blocking(settings, sqlite::open_existing).await
     }
 
@@ -160,7 +177,22 @@ impl Queue {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
+        #[cfg(feature = "postgres")]
+        if let Location::Postgres(postgres) = &settings.location {
+            return Self::open_for_command(settings, postgres, false).await;
+        }
         blocking(settings, sqlite::open_to_read).await
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn open_for_command(
+        settings: &Settings,
+        postgres: &PostgresSettings,
+        changes: bool,
+    ) -> Result<Self, OpenError> {
+        let store = postgres::Store::open_for_command(settings, postgres, changes).await?;
+        let limits = limits::SharedLimits::new(&store);
+        Ok(Self(Arc::new(Backend::Postgres(store, limits))))
     }
 
     /// A queue in memory, with the same code and SQL. It is dropped with its last clone.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::super::client::{Answer, Client, ClientError};
+use super::super::destination::is_shared;
 use super::ListOptions;
 use super::access_error::AccessError;
 use super::permission::permitted;
@@ -22,7 +23,7 @@ const MAX_PAGES: usize = 25;
 pub(super) enum Access {
     /// Through the daemon.
     Daemon(Client),
-    /// The store itself, locked by this process.
+    /// The store itself: a file locked by this process, or a database.
     Store { queue: Queue, config: Box<Config> },
 }
 
@@ -183,6 +184,16 @@ impl Access {
     pub(super) async fn stats(&self) -> Result<Value, AccessError> {
         match self {
             Self::Daemon(client) => granted(client.get("/v1/stats").await?),
+            // Nodes work on it meanwhile, and may have millions of rows.
+            Self::Store { queue, config } if is_shared(config) => {
+                let counts = queue.counts().await?;
+                let balanced = counts.balanced();
+                let mut stats = serde_json::to_value(counts)?;
+                if let Value::Object(stats) = &mut stats {
+                    stats.insert("balanced".to_owned(), balanced.into());
+                }
+                Ok(stats)
+            }
             Self::Store { queue, .. } => {
                 // No daemon runs, so counting the rows delays nothing.
                 let check = queue.verify_counts().await?;

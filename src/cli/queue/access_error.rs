@@ -45,6 +45,8 @@ pub(super) enum AccessError {
     },
     #[error("permission denied: {path}; run as the daemon's user: sudo -u {user} jobbell …")]
     Denied { path: String, user: String },
+    #[error("the queue is in PostgreSQL, not in a file; use {instead} (docs/scaling.md)")]
+    NoFile { instead: &'static str },
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
@@ -58,6 +60,11 @@ impl AccessError {
             Self::NotAllowed => true,
             _ => false,
         }
+    }
+
+    /// Whether the configuration or the database server must be changed first.
+    pub(super) fn is_configuration(&self) -> bool {
+        matches!(self, Self::Open(error) if error.is_configuration())
     }
 
     /// The message in the operator's language.
@@ -88,6 +95,7 @@ impl AccessError {
             (Self::Ambiguous(id), Locale::ZhCn) => format!("有多个投递的 ID 以 {id} 结尾；请多写几位"),
             (Self::NoneFits { id, states, .. }, Locale::ZhCn) => format!("{id} 是事件，其投递均不适用此操作：{states}"),
             (Self::Denied { path, user }, Locale::ZhCn) => format!("没有权限访问 {path}；请以守护进程的用户运行：sudo -u {user} jobbell …"),
+            (Self::NoFile { instead }, Locale::ZhCn) => format!("该队列在 PostgreSQL 中，不是文件；请改用 {instead}（见 docs/scaling.md）"),
             (error, _) => error.to_string(),
         }
     }

@@ -19,9 +19,9 @@ pub(super) fn check(
     json: bool,
     words: &Words,
 ) -> Result<u8, AccessError> {
-    let path = copy
-        .or(config.queue.location.file())
-        .unwrap_or(Path::new(""));
+    let path = (copy.or(config.queue.location.file())).ok_or(AccessError::NoFile {
+        instead: "jobbell queue doctor",
+    })?;
     permitted(path)?;
     let found = sqlite::check(&config.queue, copy).unwrap_or_else(|error| CheckReport {
         path: path.to_owned(),
@@ -45,9 +45,8 @@ pub(super) fn backup(
     json: bool,
     words: &Words,
 ) -> Result<u8, AccessError> {
-    if let Some(file) = config.queue.location.file() {
-        permitted(file)?;
-    }
+    let file = config.queue.location.file();
+    permitted(file.ok_or(AccessError::NoFile { instead: "pg_dump" })?)?;
     let made = sqlite::backup(&config.queue, to)?;
     if json {
         println!("{}", as_json(&made));

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::client::{Client, ClientError};
 use super::i18n::{Words, terminal_locale};
 use super::target::{self, Target};
-use super::{DONE, FAILED, block_on, failed, load_without_mail};
+use super::{CONFIG, DONE, FAILED, block_on, failed, load_without_mail};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Sources};
 use crate::http::tokens::Scope;
@@ -96,7 +96,15 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     };
     match block_on(act(sources, &loaded, options)) {
         Ok(Ok(status)) => status,
-        Ok(Err(error)) => failed(error.said(terminal_locale())),
+        Ok(Err(error)) => {
+            let status = if error.is_configuration() {
+                CONFIG
+            } else {
+                FAILED
+            };
+            failed(error.said(terminal_locale()));
+            status
+        }
         Err(error) => failed(error),
     }
 }

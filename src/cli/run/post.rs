@@ -1,20 +1,20 @@
-//! Posts the event to the daemon, or into its store if no daemon runs. Retries for a while, then
-//! gives up with a message.
+//! Posts the event to the daemon, or into its store if no daemon runs, or into the database of a shared
+//! queue. Retries for a while, then gives up with a message.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::super::client::{Client, ClientError, explain};
+use super::super::client::{ClientError, explain};
+use super::super::destination::{Destination, PostError};
+use super::super::failed;
 use super::super::i18n::tr;
-use super::super::target::{self, Target};
-use super::super::{failed, load_without_mail};
+use super::super::target;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::config::{self, Sources};
 use crate::domain::{JobEvent, Locale, Source};
-use crate::http::tokens::Scope;
 use crate::intake::Intake;
 use crate::queue::{OpenError, Queue, sqlite};
 
@@ -39,39 +39,34 @@ enum Try {
     Refused(String),
 }
 
-/// How to reach the daemon.
+/// How to reach the daemon or the database.
 pub(super) struct Way {
-    client: Client,
+    destination: Destination,
     /// The language of the mail, if known.
     pub(super) mail_locale: Locale,
 }
 
 impl Way {
-    /// Finds the daemon before the command runs. A failure is reported and prevents the mail, not
-    /// the command.
+    /// Finds the daemon or the database before the command runs. A failure is reported and prevents
+    /// the mail, not the command.
     pub(super) fn new(
         sources: &Sources,
         options: &target::DaemonOptions,
         locale: Locale,
     ) -> Option<Self> {
-        let target = match Target::of_url(sources, options) {
-            Ok(Some(target)) if target.token.is_some() => Ok((target, locale)),
-            Ok(_) => {
-                let loaded = load_without_mail(sources).ok()?;
-                Target::new(sources, options, &loaded, &[Scope::Post])
-                    .map(|target| (target, loaded.config.render.locale))
+        match Destination::find(sources, options) {
+            Ok((destination, mail_locale)) => Some(Self {
+                destination,
+                mail_locale: mail_locale.unwrap_or(locale),
+            }),
+            Err(unusable) => {
+                let (_, why) = unusable.report(locale);
+                if let Some(why) = why {
+                    failed(why);
+                }
+                None
             }
-            Err(error) => Err(error),
-        };
-        let way = target
-            .map_err(ClientError::from)
-            .and_then(|(target, mail_locale)| {
-                Ok(Self {
-                    client: Client::new(target)?,
-                    mail_locale,
-                })
-            });
-        way.map_err(|error| failed(error.said(locale))).ok()
+        }
     }
 }
 
@@ -113,23 +108,17 @@ pub(super) fn warn(locale: Locale, en: &str, zh: &str) {
 }
 
 async fn attempt(sources: &Sources, way: &Way, report: &Report, locale: Locale) -> Try {
-    match way
-        .client
-        .post(
-            "/v1/events",
-            "application/json",
-            report.0.to_string().into_bytes(),
-        )
-        .await
-    {
+    let event = report.0.to_string().into_bytes();
+    match way.destination.post("application/json", event).await {
         Ok(answer) if matches!(answer.status, 200 | 202) => Try::Done,
         Ok(answer) if answer.status >= 500 || matches!(answer.status, 408 | 429) => {
             Try::Later(explain(&answer, locale))
         }
         Ok(answer) => Try::Refused(explain(&answer, locale)),
-        Err(error @ ClientError::Unreachable { .. }) => store(sources, report)
+        Err(error @ PostError::Client(ClientError::Unreachable { .. })) => store(sources, report)
             .await
             .unwrap_or_else(|| Try::Later(error.said(locale))),
+        Err(error) if error.is_configuration() => Try::Refused(error.said(locale)),
         Err(error) => Try::Later(error.said(locale)),
     }
 }

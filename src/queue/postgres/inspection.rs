@@ -73,4 +73,14 @@ pub struct Inspection {
     pub version: String,
     /// All settings that matter, in a fixed order.
     pub findings: Vec<Finding>,
+    /// Whether the database has no queue yet.
+    pub is_empty: bool,
+}
+
+impl Inspection {
+    /// Whether the queue refuses to use the server.
+    pub fn is_refused(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.verdict == Verdict::Refuse)
+    }
 }

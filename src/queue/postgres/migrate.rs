@@ -69,6 +69,18 @@ pub(super) async fn migrate(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Fails unless the schema is that of this program, or a newer one that it can work with.
+pub(super) async fn check(connection: &Connection) -> Result<(), OpenError> {
+    match missing(connection).await? {
+        None => Ok(()),
+        Some(0) => Err(OpenError::NoQueue),
+        Some(_) => Err(OpenError::Statement(
+            "its schema is that of an earlier version; start one node of this version first"
+                .to_owned(),
+        )),
+    }
+}
+
 /// The index of the first missing step; `None` if there is none.
 async fn missing(connection: &Connection) -> Result<Option<usize>, OpenError> {
     let rows = connection.query(EXISTS, &[]).await?;

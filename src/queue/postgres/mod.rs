@@ -28,6 +28,7 @@ mod claims;
 mod clocks;
 mod codes;
 mod columns;
+mod command;
 mod connection;
 mod connector;
 mod enqueue;
@@ -83,6 +84,7 @@ mod waiting;
 mod watch;
 
 pub use breaker::SharedBreaker;
+pub use command::inspect;
 pub use inspection::{Finding, Inspection, Verdict};
 pub use limits::{ServerLimits, SharedLimits};
 pub use open_error::OpenError;

@@ -41,10 +41,29 @@ pub enum OpenError {
     /// The key that encrypts codes and tokens is missing, or differs from that of the other nodes.
     #[error("queue.secret_key_file: {0}")]
     Key(String),
+    /// The database has no queue yet, and a command that only reads does not create one.
+    #[error("the database has no queue yet: start the daemon once with this queue.url")]
+    NoQueue,
     /// A statement failed.
     #[error("cannot open the queue in the database: {0}")]
     Statement(String),
     /// The database cannot be reached, and a single command does not wait for it.
     #[error("cannot reach the database: {0}")]
     Unreachable(String),
+}
+
+impl OpenError {
+    /// Whether the configuration or the server must be changed first: to try again is of no use.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Url(_)
+            | Self::Tls(_)
+            | Self::Refused(_)
+            | Self::Unsafe(_)
+            | Self::TooOld(_)
+            | Self::Newer { .. }
+            | Self::Key(_) => true,
+            Self::StateDir(_) | Self::NoQueue | Self::Statement(_) | Self::Unreachable(_) => false,
+        }
+    }
 }

@@ -46,19 +46,21 @@ pub(super) fn read(path: &Path) -> Result<Vault, OpenError> {
     Vault::new(&key).ok_or_else(no_random)
 }
 
+async fn read_if_set(path: Option<&Path>) -> Result<Option<Vault>, OpenError> {
+    let Some(path) = path.map(Path::to_owned) else {
+        return Ok(None);
+    };
+    let read = tokio::task::spawn_blocking(move || read(&path)).await;
+    let vault = read.map_err(|error| OpenError::Key(format!("the file was not read: {error}")))?;
+    vault.map(Some)
+}
+
 /// The key of the database: that of the file, if there is one.
 pub(super) async fn ensure(
     connection: &Connection,
     path: Option<&Path>,
 ) -> Result<Vault, OpenError> {
-    let own = match path.map(Path::to_owned) {
-        Some(path) => Some(
-            tokio::task::spawn_blocking(move || read(&path))
-                .await
-                .map_err(|error| OpenError::Key(format!("the file was not read: {error}")))??,
-        ),
-        None => None,
-    };
+    let own = read_if_set(path).await?;
     loop {
         if let Some(known) = find(connection).await? {
             return match own {
@@ -74,6 +76,16 @@ pub(super) async fn ensure(
                 keep(connection, Some(&key), &vault).await?;
             }
         }
+    }
+}
+
+/// Fails if the key file cannot be read or is not that of the database. Changes nothing.
+pub(super) async fn check(connection: &Connection, path: Option<&Path>) -> Result<(), OpenError> {
+    let known = find(connection).await?;
+    match (read_if_set(path).await?, known) {
+        (Some(own), Some(known)) if own.id() != known.id => Err(differs(&own, &known)),
+        (None, Some(known)) => from_database(&known).map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -109,16 +121,7 @@ async fn keep(
 /// A key in a file must be that of the other nodes.
 async fn agree(connection: &Connection, own: Vault, known: &Known) -> Result<Vault, OpenError> {
     if own.id() != known.id {
-        let theirs = if known.key.is_some() {
-            "the one in the database, which nodes without this setting use; write that into the file first (docs/scaling.md)"
-        } else {
-            "the one of the other nodes; copy their file to this node"
-        };
-        return Err(OpenError::Key(format!(
-            "the key (id {}) differs from {theirs} (id {})",
-            hex(own.id()),
-            hex(&known.id)
-        )));
+        return Err(differs(&own, known));
     }
     if known.key.is_some() {
         connection
@@ -129,6 +132,19 @@ async fn agree(connection: &Connection, own: Vault, known: &Known) -> Result<Vau
         );
     }
     Ok(own)
+}
+
+fn differs(own: &Vault, known: &Known) -> OpenError {
+    let theirs = if known.key.is_some() {
+        "the one in the database, which nodes without this setting use; write that into the file first (docs/scaling.md)"
+    } else {
+        "the one of the other nodes; copy their file to this node"
+    };
+    OpenError::Key(format!(
+        "the key (id {}) differs from {theirs} (id {})",
+        hex(own.id()),
+        hex(&known.id)
+    ))
 }
 
 fn from_database(known: &Known) -> Result<Vault, OpenError> {

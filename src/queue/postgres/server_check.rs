@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use super::connection::Connection;
-use super::inspection::{Finding, Verdict};
+use super::inspection::{Finding, Inspection, Verdict};
 use super::open_error::OpenError;
 use super::query_error::QueryError;
 use crate::clock::Reading;
@@ -117,6 +117,15 @@ impl ServerFacts {
         match refused.rfind(|finding| finding.verdict == Verdict::Refuse) {
             Some(finding) => Err(OpenError::Unsafe(finding.english)),
             None => Ok(()),
+        }
+    }
+
+    /// What `jobbell check` says.
+    pub(super) fn inspection(&self) -> Inspection {
+        Inspection {
+            version: self.version.clone(),
+            findings: self.findings(),
+            is_empty: false,
         }
     }
 

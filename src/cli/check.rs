@@ -29,11 +29,8 @@ pub(super) fn run(sources: &Sources, show: bool, json: bool) -> u8 {
     let written = if json {
         print_json(&report, database.as_ref(), show, &mut out)
     } else {
-        let locale = terminal_locale();
-        print_text(&report, show, locale, &mut out, &mut err).and_then(|()| match &database {
-            Some(database) => database.print(locale, &mut out, &mut err),
-            None => Ok(()),
-        })
+        let (database, locale) = (database.as_ref(), terminal_locale());
+        print_text(&report, database, show, locale, &mut out, &mut err)
     };
     if let Err(error) = written.and_then(|()| out.flush()) {
         super::out::lost(&error);
@@ -60,6 +57,7 @@ fn gather(sources: &Sources) -> (Report, Option<Checked>) {
 
 fn print_text(
     report: &Report,
+    database: Option<&Checked>,
     show: bool,
     locale: Locale,
     out: &mut impl Write,
@@ -80,16 +78,12 @@ fn print_text(
         writeln!(err, "{}", problem.said(locale))?;
     }
     if show {
-        let width = report
-            .shown
-            .iter()
-            .map(|key| key.key.len() + key.value.chars().count() + 3)
-            .filter(|width| *width <= 60)
-            .max()
-            .unwrap_or(0);
-        for key in &report.shown {
-            let line = format!("{} = {}", key.key, key.value);
-            writeln!(out, "{line:<width$}  # {}", key.origin)?;
+        print_settings(report, out)?;
+    }
+    if let Some(database) = database {
+        database.print(locale, out, err)?;
+        if !database.is_good() {
+            return Ok(());
         }
     }
     let source = report.file.as_ref().map_or_else(
@@ -112,6 +106,21 @@ fn print_text(
         1 => writeln!(err, "1 problem in the configuration ({source})."),
         many => writeln!(err, "{many} problems in the configuration ({source})."),
     }
+}
+
+fn print_settings(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let width = report
+        .shown
+        .iter()
+        .map(|key| key.key.len() + key.value.chars().count() + 3)
+        .filter(|width| *width <= 60)
+        .max()
+        .unwrap_or(0);
+    for key in &report.shown {
+        let line = format!("{} = {}", key.key, key.value);
+        writeln!(out, "{line:<width$}  # {}", key.origin)?;
+    }
+    Ok(())
 }
 
 fn print_json(
@@ -153,7 +162,7 @@ mod tests {
             ..Sources::default()
         });
         let (mut out, mut err, mut json) = (Vec::new(), Vec::new(), Vec::new());
-        print_text(&report, show, Locale::En, &mut out, &mut err).unwrap();
+        print_text(&report, None, show, Locale::En, &mut out, &mut err).unwrap();
         print_json(&report, None, show, &mut json).unwrap();
         (
             String::from_utf8(out).unwrap(),

@@ -75,7 +75,11 @@ impl Store {
 pub async fn inspect(postgres: &PostgresSettings) -> Result<Inspection, OpenError> {
     let (connector, connection) = connect(postgres).await?;
     let facts = facts(postgres, &connector, &connection).await?;
-    let mut inspection = facts.inspection();
+    let mut inspection = Inspection {
+        version: facts.version.clone(),
+        findings: facts.findings(),
+        is_empty: false,
+    };
     if !inspection.is_refused() {
         // A newer schema, or another key.
         match migrate::check(&connection).await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use super::connection::Connection;
-use super::inspection::{Finding, Inspection, Verdict};
+use super::inspection::{Finding, Verdict};
 use super::open_error::OpenError;
 use super::query_error::QueryError;
 use crate::clock::Reading;
@@ -34,7 +34,7 @@ const ASK: &str = "SELECT current_setting('server_version_num')::int AS number, 
 #[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 pub(super) struct ServerFacts {
     number: i32,
-    version: String,
+    pub(super) version: String,
     fsync: String,
     full_page_writes: String,
     synchronous_commit: String,
@@ -117,15 +117,6 @@ impl ServerFacts {
         match refused.rfind(|finding| finding.verdict == Verdict::Refuse) {
             Some(finding) => Err(OpenError::Unsafe(finding.english)),
             None => Ok(()),
-        }
-    }
-
-    /// What `jobbell check` says.
-    pub(super) fn inspection(&self) -> Inspection {
-        Inspection {
-            version: self.version.clone(),
-            findings: self.findings(),
-            is_empty: false,
         }
     }
 

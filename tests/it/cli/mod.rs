@@ -1,5 +1,6 @@
 //! The command line: input, output and exit status.
 
+mod database;
 mod demo;
 mod hooks_try;
 mod oauth;

@@ -1,5 +1,7 @@
 //! The answer to a statement is lost after its commit, by a proxy between a node and the database.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::nodes::Nodes;
@@ -9,7 +11,7 @@ use crate::support::postgres::{Database, eventually};
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 /// Parts of the statements of each verb.
-const ENQUEUE: &str = "INSERT INTO jobbell.event_ids";
+const ENQUEUE: &str = "jobbell.enqueue(";
 const CLAIM: &str = "jobbell.claim(";
 const SETTLE: &str = "jobbell.settle(";
 const STALE: &str = "jobbell.settle_stale(";
@@ -17,6 +19,8 @@ const CANCEL: &str = "DELETE FROM jobbell.due WHERE delivery = $3";
 const HASTEN: &str = "UPDATE jobbell.due SET due_at = (SELECT now";
 const QUEUE: &str = "SET state = 0, reason = NULL";
 const BEAT: &str = "UPDATE jobbell.nodes n SET seen_at";
+const GRANT: &str = "jobbell.grant_permits(";
+const SEATS: &str = "jobbell.take_seats(";
 const REGISTER: &str = "INSERT INTO jobbell.nodes";
 
 /// Node a behind the proxy, and node b.
@@ -74,10 +78,12 @@ async fn event_whose_commit_answer_is_lost_is_stored_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_whose_claim_or_settlement_is_lost_is_sent_once() {
-    let Some((_database, proxy, nodes)) = behind_a_proxy("lost answers to settlements").await
+    let Some((_database, proxy, mut nodes)) = behind_a_proxy("lost answers to settlements").await
     else {
         return;
     };
+    // Alone, so that all of them are this node's.
+    nodes.daemons.remove(1).stop().await;
     let mut lost = 0;
     for (round, text) in [CLAIM, SETTLE, SETTLE, CLAIM, STALE]
         .into_iter()
@@ -163,6 +169,49 @@ async fn heartbeat_and_registration_whose_answer_is_lost_keep_the_node() {
     post(&nodes, "event-2").await;
     let figures = nodes.finish().await;
     assert_eq!((figures.mails, figures.extra), (2, 0), "{figures}");
+}
+
+/// Permits and seats whose grant is lost are never given twice: the limits hold in every window.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_when_the_answer_to_a_grant_is_lost() {
+    const MAILS: usize = 60;
+    const WINDOW: Duration = Duration::from_secs(1);
+    let Some((_database, proxy, mut nodes)) = behind_a_proxy("lost answers to grants").await else {
+        return;
+    };
+    for number in 0..2 {
+        nodes.daemons[number].stop().await;
+        nodes.configs[number]
+            .text("smtp.rate_limit", "10/s")
+            .set("smtp.max_connections", "2");
+        nodes.restart(number).await;
+    }
+    nodes.are_ready().await;
+    for text in [GRANT, SEATS, GRANT, SEATS, GRANT] {
+        proxy.lose_answer(text);
+    }
+    for number in 0..MAILS {
+        let id = format!("event-{number}");
+        let mut event = success("boss@example.org");
+        event["id"] = json!(id);
+        eventually("the event is accepted", async || {
+            nodes.daemons[number % 2].answer(&event).await.0 == 202
+        })
+        .await;
+        nodes.oracle.promise(&id, 1);
+    }
+    let figures = nodes.judge(0).await;
+    assert_eq!((figures.mails, figures.extra), (MAILS, 0), "{figures}");
+    assert!(proxy.lost() >= 3, "{} lost", proxy.lost());
+    let seen = nodes.peer.seen();
+    assert!(seen.max_open <= 2, "{} open at a time", seen.max_open);
+    let times: Vec<_> = seen.ledger.iter().map(|entry| entry.at).collect();
+    for (index, first) in times.iter().enumerate() {
+        let within = times[index..]
+            .iter()
+            .take_while(|time| time.duration_since(*first) <= WINDOW);
+        assert!(within.count() <= 10);
+    }
 }
 
 /// The node is being drained while the answer to an enqueue is lost: what the first commit has claimed

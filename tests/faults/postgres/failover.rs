@@ -1,5 +1,7 @@
 //! Another server becomes the primary.
 
+use std::time::Duration;
+
 use super::nodes::{Nodes, not_ready};
 use crate::support::postgres::eventually;
 use crate::support::postgres::private::PrivateServer;
@@ -63,15 +65,26 @@ async fn demoted_primary_is_left_for_the_new_one() {
     assert_eq!(figures.extra, 0, "{figures}");
 }
 
-/// The standby is away: the commit waits, and nothing is acknowledged.
+/// The standby is away: the commit waits, and nothing is acknowledged, even if somebody ends the wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_acknowledged_without_the_synchronous_standby() {
-    let Some((_primary, standby, nodes)) = pair("a standby that is away").await else {
+    const END: &str =
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let Some((primary, standby, nodes)) = pair("a standby that is away").await else {
         return;
     };
     standby.stop("fast").await;
     let event = crate::support::daemon::success("boss@example.org");
-    let (status, answer) = nodes.daemons[0].answer(&event).await;
+    let ending = async {
+        loop {
+            primary.sql(END).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (status, answer) = tokio::select! {
+        answered = nodes.daemons[0].answer(&event) => answered,
+        () = ending => unreachable!(),
+    };
     assert_eq!(status, 503, "{answer}");
     standby.restart().await;
     nodes.are_ready().await;

@@ -103,6 +103,7 @@ impl Nodes {
         for daemon in &mut self.daemons {
             daemon.stop().await;
         }
+        Oracle::read_again(&self.configs[0], &figures).await;
         record(&figures.to_string());
         figures
     }

@@ -26,9 +26,11 @@ async fn schema_that_needs_a_newer_program_is_refused() {
         .await;
     database.sql(&later(99)).await;
     let other = config("b", &nodes.peer, &url);
-    let refused = other.run(&["serve"]).await;
-    assert!(refused.code.is_some_and(|code| code != 0), "{refused:?}");
-    assert!(refused.all().contains(NEWER), "{refused:?}");
+    for command in ["serve", "check"] {
+        let refused = other.run(&[command]).await;
+        assert_eq!(refused.code, Some(78), "{command}: {refused:?}");
+        assert!(refused.all().contains(NEWER), "{command}: {refused:?}");
+    }
     // A node that runs notices when it connects again, says so, and waits.
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.sql(end).await;

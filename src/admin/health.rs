@@ -34,6 +34,9 @@ pub(super) struct HealthBody {
     uptime_s: u64,
     /// Whether emails are sent (`smtp.enable`).
     smtp_enabled: bool,
+    /// Whether this node of a shared queue accepts no events and only ends what it has begun
+    /// (`jobbell nodes drain`).
+    draining: bool,
 }
 
 /// Liveness probe.
@@ -67,6 +70,7 @@ pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Probl
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
     let uptime_s = admin.started.elapsed().as_secs();
     let smtp_enabled = admin.metrics.smtp_enabled();
+    let draining = admin.queue.node().is_some_and(|node| node.draining);
     problem::json(
         StatusCode::OK,
         &HealthBody {
@@ -74,6 +78,7 @@ pub(super) async fn health(State(admin): State<Admin>) -> Response {
             version: env!("CARGO_PKG_VERSION"),
             uptime_s,
             smtp_enabled,
+            draining,
         },
     )
 }
@@ -94,6 +99,7 @@ pub(super) async fn metrics(
     _: Authorized<Metrics>,
 ) -> Result<Response, Problem> {
     look_at_queue(&admin).await;
+    look_at_node(&admin).await;
     admin.metrics.set_body_bytes(admin.access.budget().held());
     let text = admin.metrics.encode().map_err(|_| Problem::internal())?;
     Ok((
@@ -128,6 +134,23 @@ async fn look_at_queue(admin: &Admin) {
         }
         Err(error) => {
             tracing::warn!(%error, "could not read the oldest due delivery for the metrics");
+        }
+    }
+}
+
+/// Updates the gauges of this node, if it shares its queue.
+async fn look_at_node(admin: &Admin) {
+    let Some(node) = admin.queue.node() else {
+        return;
+    };
+    let metrics = admin.metrics.node();
+    metrics.set_name(&node.name, &node.id.to_string());
+    metrics.set_work(&node.name, node.in_flight, node.draining);
+    metrics.set_lease(&node.name, node.lease_left);
+    match admin.queue.horizon().await {
+        Ok(age) => metrics.set_horizon(&node.name, age.unwrap_or_default()),
+        Err(error) => {
+            tracing::warn!(%error, "could not read the database's horizon for the metrics");
         }
     }
 }

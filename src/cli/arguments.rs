@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    demo, event, examples, hooks, oauth, preview, queue, run, send, templates, test_email,
+    demo, event, examples, hooks, nodes, oauth, preview, queue, run, send, templates, test_email,
 };
 
 /// Reliable email notifications for finished jobs
@@ -50,6 +50,9 @@ pub(super) enum Command {
     /// Inspect the queue; retry or cancel deliveries
     #[command(after_long_help = examples::QUEUE)]
     Queue(queue::Options),
+    /// List the nodes that share a queue in PostgreSQL; drain one
+    #[command(after_long_help = examples::NODES)]
+    Nodes(nodes::Options),
     /// Inspect webhook payloads that couldn't be parsed; test a hook
     #[command(after_long_help = examples::HOOKS)]
     Hooks(hooks::Options),

@@ -28,6 +28,11 @@ pub(super) const QUEUE: &str = "Examples:
   jobbell queue retry gen-1
   jobbell queue backup /var/backups/jobbell.db";
 
+pub(super) const NODES: &str = "Examples:
+  jobbell nodes
+  jobbell nodes drain worker-1
+  jobbell nodes resume worker-1";
+
 pub(super) const HOOKS: &str = r#"Examples:
   jobbell hooks failed
   jobbell hooks try github --file payload.json --header "X-GitHub-Event: workflow_run""#;

@@ -29,6 +29,9 @@ pub(super) struct Words {
     pub(super) demo_ready: &'static str,
     pub(super) demo_post: &'static str,
     pub(super) demo_stop: &'static str,
+    pub(super) no_nodes: &'static str,
+    pub(super) node_columns: [&'static str; 6],
+    pub(super) none_accepts: &'static str,
 }
 
 const EN: Words = Words {
@@ -57,6 +60,16 @@ const EN: Words = Words {
     demo_ready: "Jobbell's demo is running. Open the inbox: ",
     demo_post: "Post your own event:",
     demo_stop: "Press Ctrl-C to stop; nothing is left behind.",
+    no_nodes: "no node is running",
+    node_columns: [
+        "id",
+        "name",
+        "version",
+        "last sign",
+        "in flight",
+        "draining",
+    ],
+    none_accepts: "no node accepts events any more: resume one, or start another",
 };
 
 const ZH: Words = Words {
@@ -85,6 +98,9 @@ const ZH: Words = Words {
     demo_ready: "Jobbell 演示已启动，请打开收件箱：",
     demo_post: "提交一个事件试试：",
     demo_stop: "按 Ctrl-C 结束，不留任何文件。",
+    no_nodes: "没有节点在运行",
+    node_columns: ["ID", "名称", "版本", "最近心跳", "处理中", "排空"],
+    none_accepts: "已没有节点接收事件：请恢复其中一个，或另启动一个",
 };
 
 impl Words {

@@ -26,6 +26,7 @@ mod hooks;
 mod i18n;
 mod internal;
 mod log;
+mod nodes;
 mod oauth;
 mod preview;
 mod providers;
@@ -123,6 +124,7 @@ fn dispatch(sources: &Sources, command: Command) -> u8 {
         Command::Run(options) => run::run(sources, &options),
         Command::Hooks(options) => hooks::run(sources, &options),
         Command::Queue(options) => queue::run(sources, &options),
+        Command::Nodes(options) => nodes::run(sources, &options),
         Command::Providers { name, json } => {
             providers::run(name.as_deref(), i18n::terminal_locale(), json)
         }

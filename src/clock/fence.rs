@@ -32,6 +32,12 @@ impl FenceHandle {
         self.end.store(0, Ordering::Release);
     }
 
+    /// How long the node may still send.
+    pub fn left(&self) -> Duration {
+        let end = Duration::from_millis(self.end.load(Ordering::Acquire));
+        end.saturating_sub(since_boot())
+    }
+
     /// The fence of one more lease.
     pub fn fence(&self) -> Fence {
         Fence(Some(Arc::new(Lease {

@@ -154,7 +154,10 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
 /// Producers retry while a disk is full, so the error is logged once a minute.
 fn log_store(error: &StoreError) {
     static LIMIT: LogLimit = LogLimit::new();
-    if let Verdict::Log(refused) = LIMIT.count() {
+    // To drain is what the operator wants.
+    if !matches!(error, StoreError::Draining)
+        && let Verdict::Log(refused) = LIMIT.count()
+    {
         tracing::error!(%error, refused, "events refused: the store fails");
     }
 }

@@ -29,6 +29,9 @@ pub enum StoreError {
         /// Why.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// An operator has asked this node to drain: it accepts no events.
+    #[error("this node is draining")]
+    Draining,
     /// The database was moved or replaced while the queue was open. Recovers when it is restored.
     #[error("{0}")]
     Displaced(Arc<dyn Error + Send + Sync>),
@@ -50,6 +53,7 @@ impl StoreError {
             Self::Closed => "the daemon is stopping",
             Self::Busy => "too many requests wait for the disk",
             Self::Unavailable { .. } => "the database cannot be used",
+            Self::Draining => "this node is draining, post to another one",
             Self::Displaced(_) => "the store's file was removed or replaced",
             Self::TooSlow => "the question takes too long",
             Self::Failed { source, .. } if source.is::<NoInodes>() => {

@@ -43,6 +43,8 @@ mod lease;
 mod limit_values;
 pub mod limits;
 mod maintenance;
+mod node_record;
+pub mod nodes;
 mod open;
 mod operator;
 #[cfg(feature = "postgres")]
@@ -68,6 +70,7 @@ pub use counts::{CountCheck, Counts};
 pub use error::{EnqueueError, ListError, OperatorError, StoreError};
 pub use lease::{ClaimLimit, LEASE, Lease, SentCount, SettleError, Settled, Settlement};
 pub use maintenance::{Maintenance, Retention};
+pub use node_record::{NodeRecord, NodeStatus, NodesError};
 pub use open::OpenError;
 pub use prepared::{Enqueued, NewEvent};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, PictureRecord};

@@ -14,6 +14,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::node_metrics::NodeMetrics;
+
 /// Histogram buckets in seconds for operations that take milliseconds.
 const FAST: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
@@ -53,6 +55,7 @@ pub struct Metrics {
     body_bytes: Gauge<i64, AtomicI64>,
     refused: Family<Label, Counter>,
     smtp_enabled: Gauge<i64, AtomicI64>,
+    node: NodeMetrics,
 }
 
 fn fast() -> Histogram {
@@ -86,9 +89,11 @@ impl Metrics {
             body_bytes: Gauge::default(),
             refused: Family::default(),
             smtp_enabled: Gauge::default(),
+            node: NodeMetrics::default(),
         };
         metrics.register_deliveries();
         metrics.register_process();
+        metrics.node.register(&mut metrics.registry);
         metrics
     }
 
@@ -247,6 +252,11 @@ impl Metrics {
             .set(age.as_secs_f64());
     }
 
+    /// The metrics of a node that shares its queue.
+    pub const fn node(&self) -> &NodeMetrics {
+        &self.node
+    }
+
     /// All metrics as `OpenMetrics` text.
     ///
     /// # Errors
@@ -277,8 +287,25 @@ mod tests {
         metrics.set_deliveries("queued", 3);
         metrics.set_smtp_enabled(true);
         metrics.set_oldest("urgent", Duration::from_secs(2));
+        let local = metrics.encode().unwrap();
+        assert!(!local.contains("jobbell_node") && !local.contains("horizon"));
+        metrics.node().set_name("a", "7");
+        metrics.node().set_name("a", "8");
+        metrics.node().set_work("a", 2, true);
+        metrics.node().set_lease("a", Duration::from_millis(24_500));
+        metrics.node().set_horizon("a", Duration::ZERO);
         let text = metrics.encode().unwrap();
+        assert!(!text.contains("id=\"7\""), "{text}");
         for line in [
+            concat!(
+                "jobbell_node_info{name=\"a\",id=\"8\",version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+            "jobbell_node_in_flight{name=\"a\"} 2",
+            "jobbell_node_draining{name=\"a\"} 1",
+            "jobbell_node_lease_seconds{name=\"a\"} 24.5",
+            "jobbell_store_horizon_seconds{name=\"a\"} 0",
             "jobbell_events_total{source=\"http\",outcome=\"accepted\"} 1",
             "jobbell_deliveries{state=\"queued\"} 3",
             "jobbell_queue_oldest_seconds{lane=\"urgent\"} 2",

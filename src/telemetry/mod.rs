@@ -2,9 +2,11 @@
 
 pub mod log_limit;
 pub mod metrics;
+mod node_metrics;
 pub mod terminal;
 
 pub use metrics::Metrics;
+pub use node_metrics::NodeMetrics;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

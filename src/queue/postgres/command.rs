@@ -100,6 +100,14 @@ async fn connect(postgres: &PostgresSettings) -> Result<(Arc<Connector>, Connect
     Ok((connector, connection))
 }
 
+/// A connection to an existing queue whose schema this version knows, for a command that needs nothing
+/// else.
+pub(super) async fn visit(postgres: &PostgresSettings) -> Result<Connection, OpenError> {
+    let (_, connection) = connect(postgres).await?;
+    migrate::check(&connection).await?;
+    Ok(connection)
+}
+
 async fn facts(
     postgres: &PostgresSettings,
     connector: &Connector,

@@ -69,8 +69,8 @@ async fn notify(shared: &Shared, word: &str) -> Result<(), super::pool::VerbErro
     shared.work.query(NOTIFY, &values).await.map(drop)
 }
 
-/// Says that this node has ended.
-pub(super) async fn goodbye(connection: &Connection) {
+/// Says that a node has ended, or that it is to drain: every node sends a heartbeat at once.
+pub(super) async fn nodes_changed(connection: &Connection) {
     let values =
         [(&"node", Type::TEXT), (&NODES, Type::TEXT)].map(|(text, kind)| (text as _, kind));
     if let Err(error) = connection.query(NOTIFY, &values).await {

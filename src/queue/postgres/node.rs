@@ -229,7 +229,7 @@ pub(super) async fn end(shared: &Shared) {
             ..Ended::default()
         };
         let reaped = reap::run(shared, &connection, ended).await;
-        listen::goodbye(&connection).await;
+        listen::nodes_changed(&connection).await;
         reaped
     };
     match tokio::time::timeout(END, ending).await {

@@ -150,9 +150,7 @@ impl Shared {
     /// Fails while events are refused: this node has no life, or is draining.
     pub(super) fn accepting(&self) -> Result<(), StoreError> {
         if self.life()?.draining.load(Ordering::Acquire) {
-            return Err(StoreError::unavailable(NotReady(
-                "this node is draining".to_owned(),
-            )));
+            return Err(StoreError::Draining);
         }
         match self.obstacle() {
             Some(obstacle) => Err(StoreError::unavailable(NotReady(obstacle))),
@@ -215,7 +213,7 @@ impl Store {
         }
         match self.shared.life.load().as_deref() {
             Some(life) if life.draining.load(Ordering::Acquire) => {
-                Health::Failing("this node is draining".to_owned())
+                Health::Failing(StoreError::Draining.to_string())
             }
             Some(life) if !life.fence.is_over() => match self.shared.obstacle() {
                 None => Health::Ready,

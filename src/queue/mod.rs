@@ -43,6 +43,10 @@ mod lease;
 mod limit_values;
 pub mod limits;
 mod maintenance;
+#[cfg(feature = "postgres")]
+mod moved;
+#[cfg(feature = "postgres")]
+pub mod moving;
 mod node_record;
 pub mod nodes;
 mod open;

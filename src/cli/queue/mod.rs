@@ -8,6 +8,8 @@ mod files;
 mod list;
 mod permission;
 mod show;
+#[cfg(feature = "postgres")]
+mod transfer;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -67,6 +69,9 @@ enum Verb {
         /// The file to create
         path: std::path::PathBuf,
     },
+    /// Move the stopped queue from SQLite to PostgreSQL or back, with all records
+    #[cfg(feature = "postgres")]
+    Move(transfer::Ends),
 }
 
 #[derive(Debug, Default, Args)]
@@ -90,6 +95,10 @@ struct ListOptions {
 
 /// Runs the command, through the daemon or on the store.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
+    #[cfg(feature = "postgres")]
+    if let Some(Verb::Move(ends)) = &options.verb {
+        return transfer::run(sources, ends, options.json);
+    }
     let loaded = match load_without_mail(sources) {
         Ok(loaded) => loaded,
         Err(status) => return status,
@@ -175,6 +184,9 @@ async fn ask(
             options.json,
             words.cancelled,
         ),
+        #[cfg(feature = "postgres")]
+        // It opens both queues itself.
+        Verb::Move(_) => return Ok(FAILED),
         // Check and backup work on the files, before anything is opened.
         Verb::Stats | Verb::Check { .. } | Verb::Backup { .. } => {
             let stats = access.stats().await?;

@@ -68,6 +68,29 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Opens the queue to move it, also while it is incomplete. Returns a connection of its own.
+    pub(super) async fn open_to_move(
+        settings: &Settings,
+        postgres: &PostgresSettings,
+    ) -> Result<(Self, Connection), OpenError> {
+        let (connector, connection) = connect(postgres).await?;
+        facts(postgres, &connector, &connection).await?.verify()?;
+        migrate::migrate(&connection).await?;
+        let (clock, pace) = (Clock::adjusted(), Pace::default());
+        let shared = Shared::new(settings, connector, &clock, "command".to_owned(), pace);
+        let (intake, _) = Intake::new();
+        let store = Self {
+            intake,
+            rendering: Rendering::default(),
+            tasks: Mutex::default(),
+            closed: CancellationToken::new(),
+            shared: Arc::new(shared),
+        };
+        Ok((store, connection))
+    }
+}
+
 /// Asks the server of a queue for what decides whether it keeps what it acknowledges. Changes nothing.
 ///
 /// # Errors

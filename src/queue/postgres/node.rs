@@ -31,6 +31,7 @@ const REGISTER: &str = "INSERT INTO jobbell.nodes (name, version, life, started_
      SELECT $1, $2, $3, now, now, now + $4, $5 FROM (SELECT jobbell.now_ms() AS now) t ON CONFLICT DO NOTHING RETURNING node";
 const OWNER: &str = "SELECT node, life = $2 AS is_own, alive_until <= jobbell.now_ms() AS is_over, greatest(jobbell.now_ms() - seen_at, 0) AS silent \
      FROM jobbell.nodes WHERE name = $1";
+const IS_MOVING: &str = "SELECT FROM jobbell.moving";
 const PREDECESSOR: &str = "SELECT node FROM jobbell.nodes WHERE life = $1";
 
 /// What this node keeps for its next lives.
@@ -65,6 +66,9 @@ pub(super) async fn prepare(shared: &Shared, connection: &Connection) -> Result<
     let facts = ServerFacts::ask(connection, ports, settings.listen_url.is_some()).await?;
     facts.verify()?;
     migrate::migrate(connection).await?;
+    if !connection.query(IS_MOVING, &[]).await?.is_empty() {
+        return Err(OpenError::Incomplete);
+    }
     // Without them, rows go to the default partitions.
     if let Err(error) = partitions::ensure(connection).await {
         tracing::warn!("cannot create the partitions of this week, will retry: {error}");

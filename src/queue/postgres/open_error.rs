@@ -44,6 +44,11 @@ pub enum OpenError {
     /// The database has no queue yet, and a command that only reads does not create one.
     #[error("the database has no queue yet: start the daemon once with this queue.url")]
     NoQueue,
+    /// `jobbell queue move` fills the database, or was broken off.
+    #[error(
+        "the database is being filled by `jobbell queue move`; if that was broken off, run it again"
+    )]
+    Incomplete,
     /// A statement failed.
     #[error("cannot open the queue in the database: {0}")]
     Statement(String),
@@ -62,7 +67,8 @@ impl OpenError {
             | Self::Unsafe(_)
             | Self::TooOld(_)
             | Self::Newer { .. }
-            | Self::Key(_) => true,
+            | Self::Key(_)
+            | Self::Incomplete => true,
             Self::StateDir(_) | Self::NoQueue | Self::Statement(_) | Self::Unreachable(_) => false,
         }
     }

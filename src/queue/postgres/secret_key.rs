@@ -22,12 +22,18 @@ const KEEP: &str =
 const REMOVE: &str =
     "UPDATE jobbell.secret_key SET key = NULL WHERE key_id = $1 AND key IS NOT NULL";
 
+const REPLACE: &str = "INSERT INTO jobbell.secret_key (key, key_id) VALUES ($1, $2) ON CONFLICT (one) DO UPDATE SET key = excluded.key, key_id = excluded.key_id";
+
 /// How to make a key.
 const HOW: &str =
     "make one with: (umask 077; head -c 32 /dev/urandom > FILE), and copy it to every node";
 
 /// Reads the key file. Blocks on the disk.
-pub(super) fn read(path: &Path) -> Result<Vault, OpenError> {
+fn read(path: &Path) -> Result<Vault, OpenError> {
+    Vault::new(&read_bytes(path)?).ok_or_else(no_random)
+}
+
+fn read_bytes(path: &Path) -> Result<[u8; KEY_LEN], OpenError> {
     let error = |detail: String| OpenError::Key(format!("{} {detail}", path.display()));
     let cannot = |source: std::io::Error| error(format!("cannot be read ({source}); {HOW}"));
     let file = File::open(path).map_err(cannot)?;
@@ -40,10 +46,9 @@ pub(super) fn read(path: &Path) -> Result<Vault, OpenError> {
             path.display()
         );
     }
-    let key: [u8; KEY_LEN] = bytes
+    bytes
         .try_into()
-        .map_err(|_| error(format!("does not contain {KEY_LEN} bytes; {HOW}")))?;
-    Vault::new(&key).ok_or_else(no_random)
+        .map_err(|_| error(format!("does not contain {KEY_LEN} bytes; {HOW}")))
 }
 
 async fn read_if_set(path: Option<&Path>) -> Result<Option<Vault>, OpenError> {
@@ -77,6 +82,42 @@ pub(super) async fn ensure(
             }
         }
     }
+}
+
+/// The bytes of the key.
+pub(super) async fn bytes(
+    connection: &Connection,
+    path: Option<&Path>,
+) -> Result<[u8; KEY_LEN], OpenError> {
+    check(connection, path).await?;
+    if let Some(path) = path {
+        return read_bytes(path);
+    }
+    let key = find(connection).await?.and_then(|known| known.key);
+    key.and_then(|key| key.try_into().ok())
+        .ok_or_else(|| OpenError::Key("the database has no key".to_owned()))
+}
+
+/// Gives a queue without secrets another key. A key file must contain it already.
+pub(super) async fn replace(
+    connection: &Connection,
+    path: Option<&Path>,
+    key: &[u8; KEY_LEN],
+) -> Result<(), OpenError> {
+    if let Some(path) = path
+        && read_bytes(path)? != *key
+    {
+        return Err(OpenError::Key(format!(
+            "{} is not the key of the queue that is moved; copy the file `jobbell.db-key` of its state_dir there",
+            path.display()
+        )));
+    }
+    let vault = Vault::new(key).ok_or_else(no_random)?;
+    let stored = path.is_none().then_some(key.as_slice());
+    let values: [super::connection::Value<'_>; 2] =
+        [(&stored, Type::BYTEA), (&vault.id(), Type::BYTEA)];
+    connection.query(REPLACE, &values).await?;
+    Ok(())
 }
 
 /// Fails if the key file cannot be read or is not that of the database. Changes nothing.

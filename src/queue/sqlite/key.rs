@@ -48,7 +48,7 @@ fn vault(path: &Path, made: Option<Vault>) -> Result<Vault, OpenError> {
     })
 }
 
-fn read(path: &Path) -> Result<Option<[u8; KEY_LEN]>, OpenError> {
+pub(super) fn read(path: &Path) -> Result<Option<[u8; KEY_LEN]>, OpenError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -67,6 +67,12 @@ fn make(path: &Path) -> Result<[u8; KEY_LEN], OpenError> {
         path: path.to_owned(),
         detail: "the system gives no random numbers",
     })?;
+    write(path, &key)?;
+    Ok(key)
+}
+
+/// Writes a key.
+pub(super) fn write(path: &Path, key: &[u8; KEY_LEN]) -> Result<(), OpenError> {
     let partial = with_suffix(path, ".partial");
     let written = || -> io::Result<()> {
         match fs::remove_file(&partial) {
@@ -78,11 +84,10 @@ fn make(path: &Path) -> Result<[u8; KEY_LEN], OpenError> {
             .create_new(true)
             .mode(0o600)
             .open(&partial)?;
-        file.write_all(&key)?;
+        file.write_all(key)?;
         file.sync_all()?;
         fs::rename(&partial, path)?;
         File::open(parent(path))?.sync_all()
     };
-    written().map_err(|error| not_writable(path, error))?;
-    Ok(key)
+    written().map_err(|error| not_writable(path, error))
 }

@@ -40,6 +40,8 @@ mod list;
 mod location;
 mod lock;
 mod migrate;
+#[cfg(feature = "postgres")]
+pub(super) mod moving;
 mod node;
 mod open;
 mod open_error;

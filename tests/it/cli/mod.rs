@@ -3,6 +3,7 @@
 mod database;
 mod demo;
 mod hooks_try;
+mod moving;
 mod nodes;
 mod oauth;
 mod queue;

@@ -205,6 +205,12 @@ CREATE TABLE jobbell.secret_key (
     key_id bytea   NOT NULL
 );
 
+-- One row while `jobbell queue move` fills the database, or was broken off: no node starts meanwhile.
+CREATE TABLE jobbell.moving (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    since bigint  NOT NULL
+);
+
 -- Rows of these tables live for seconds, so dead ones are removed at once.
 ALTER TABLE jobbell.due    SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE jobbell.held   SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);

@@ -26,6 +26,7 @@ pub(super) const QUEUE: &str = "Examples:
   jobbell queue list --state dead
   jobbell queue show gen-1
   jobbell queue retry gen-1
+  jobbell queue doctor
   jobbell queue backup /var/backups/jobbell.db";
 
 pub(super) const NODES: &str = "Examples:

@@ -37,6 +37,7 @@ macro_rules! on_store {
 
 mod claimer;
 mod counts;
+pub mod doctor;
 mod error;
 mod held;
 mod lease;
@@ -59,6 +60,7 @@ mod record;
 mod rendering;
 mod settings;
 pub mod sqlite;
+mod symptom;
 mod thumbnails;
 #[cfg(feature = "postgres")]
 mod tokens;
@@ -74,13 +76,15 @@ pub use counts::{CountCheck, Counts};
 pub use error::{EnqueueError, ListError, OperatorError, StoreError};
 pub use lease::{ClaimLimit, LEASE, Lease, SentCount, SettleError, Settled, Settlement};
 pub use maintenance::{Maintenance, Retention};
-pub use node_record::{NodeRecord, NodeStatus, NodesError};
+pub use node_record::{NodeRecord, NodeStatus};
+pub use nodes::NodesError;
 pub use open::OpenError;
 pub use prepared::{Enqueued, NewEvent};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, PictureRecord};
 #[cfg(feature = "postgres")]
 pub use settings::PostgresSettings;
 pub use settings::{Location, Settings};
+pub use symptom::{Bilingual, Examination, Symptom, TableSize};
 pub use thumbnails::ThumbnailJob;
 #[cfg(feature = "postgres")]
 pub use tokens::RefreshTokens;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{OpenError, StoreError};
 use crate::domain::Timestamp;
 
 /// A node that shares a queue. Its JSON is that of `jobbell nodes --json`.
@@ -50,46 +49,4 @@ pub struct NodeStatus {
     pub lease_left: Duration,
     /// Whether it accepts and claims nothing.
     pub draining: bool,
-}
-
-/// Why nodes cannot be listed or drained.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodesError {
-    /// The queue is in SQLite.
-    #[error(
-        "the queue is in SQLite, so the daemon on this machine is its only node; nodes share a queue in PostgreSQL (queue.url = \"postgres://…\")"
-    )]
-    NotShared,
-    /// No node has this name.
-    #[error("no node is named \"{name}\"; {}", known_names(.known))]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names of all nodes.
-        known: Vec<String>,
-    },
-    /// The queue cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The store refuses.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn known_names(known: &[String]) -> String {
-    if known.is_empty() {
-        "no node is running".to_owned()
-    } else {
-        format!("nodes: {}", known.join(", "))
-    }
-}
-
-impl NodesError {
-    pub(super) fn unknown(name: &str, nodes: Vec<NodeRecord>) -> Self {
-        Self::Unknown {
-            name: name.to_owned(),
-            known: nodes.into_iter().map(|node| node.name).collect(),
-        }
-    }
 }

@@ -1,9 +1,56 @@
 //! Verbs on the nodes that share a queue.
+#![cfg_attr(
+    not(feature = "postgres"),
+    expect(clippy::unused_async, reason = "only a database has to be asked")
+)]
 
 use std::time::Duration;
 
-pub use super::node_record::{NodeRecord, NodeStatus, NodesError};
-use super::{Backend, Queue, Settings, StoreError};
+pub use super::node_record::{NodeRecord, NodeStatus};
+use super::{Backend, OpenError, Queue, Settings, StoreError};
+
+/// Why nodes cannot be listed or drained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodesError {
+    /// The queue is in SQLite.
+    #[error(
+        "the queue is in SQLite, so the daemon on this machine is its only node; nodes share a queue in PostgreSQL (queue.url = \"postgres://…\")"
+    )]
+    NotShared,
+    /// No node has this name.
+    #[error("no node is named \"{name}\"; {}", known_names(.known))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names of all nodes.
+        known: Vec<String>,
+    },
+    /// The queue cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn known_names(known: &[String]) -> String {
+    if known.is_empty() {
+        "no node is running".to_owned()
+    } else {
+        format!("nodes: {}", known.join(", "))
+    }
+}
+
+impl NodesError {
+    #[cfg(feature = "postgres")]
+    fn unknown(name: &str, nodes: Vec<NodeRecord>) -> Self {
+        Self::Unknown {
+            name: name.to_owned(),
+            known: nodes.into_iter().map(|node| node.name).collect(),
+        }
+    }
+}
 
 impl Queue {
     /// The nodes that share the queue, by name. A node that was killed is listed until another one
@@ -15,7 +62,7 @@ impl Queue {
         match &*self.0 {
             Backend::Sqlite(_) => Err(NodesError::NotShared),
             #[cfg(feature = "postgres")]
-            Backend::Postgres(store, _) => store.nodes().await,
+            Backend::Postgres(store, _) => Ok(store.nodes().await?),
         }
     }
 
@@ -28,7 +75,10 @@ impl Queue {
         match &*self.0 {
             Backend::Sqlite(_) => Err(NodesError::NotShared),
             #[cfg(feature = "postgres")]
-            Backend::Postgres(store, _) => store.drain(name, draining).await,
+            Backend::Postgres(store, _) => match store.drain(name, draining).await? {
+                Some(node) => Ok(node),
+                None => Err(NodesError::unknown(name, store.nodes().await?)),
+            },
         }
     }
 
@@ -62,7 +112,7 @@ impl Queue {
 pub async fn list(settings: &Settings) -> Result<Vec<NodeRecord>, NodesError> {
     #[cfg(feature = "postgres")]
     if let Some(postgres) = settings.location.postgres() {
-        return super::postgres::list_nodes(postgres).await;
+        return Ok(visit(postgres).await?.nodes().await?);
     }
     not_shared(settings)
 }
@@ -78,10 +128,19 @@ pub async fn drain(
 ) -> Result<NodeRecord, NodesError> {
     #[cfg(feature = "postgres")]
     if let Some(postgres) = settings.location.postgres() {
-        return super::postgres::drain_node(postgres, name, draining).await;
+        let visit = visit(postgres).await?;
+        return match visit.drain(name, draining).await? {
+            Some(node) => Ok(node),
+            None => Err(NodesError::unknown(name, visit.nodes().await?)),
+        };
     }
     let _ = (name, draining);
     not_shared(settings)
+}
+
+#[cfg(feature = "postgres")]
+async fn visit(settings: &super::PostgresSettings) -> Result<super::postgres::Visit, OpenError> {
+    Ok(super::postgres::Visit::begin(settings).await?)
 }
 
 const fn not_shared<T>(_settings: &Settings) -> Result<T, NodesError> {

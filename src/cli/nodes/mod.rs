@@ -67,8 +67,9 @@ async fn act(settings: &Settings, options: &Options, words: &Words) -> Result<()
             if options.json {
                 println!("{}", json!(nodes));
             } else {
-                let lines = table::lines(&nodes, words, terminal_width());
-                lines.iter().for_each(|line| println!("{line}"));
+                for line in table::lines(&nodes, words, terminal_width()) {
+                    println!("{line}");
+                }
             }
         }
         Verb::Drain { name } => {

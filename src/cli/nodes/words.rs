@@ -61,9 +61,10 @@ impl Words {
     }
 
     pub(super) const fn yes_or_no(&self, yes: bool) -> &'static str {
-        match yes {
-            true => tr(self.locale, "yes", "是"),
-            false => tr(self.locale, "no", "否"),
+        if yes {
+            tr(self.locale, "yes", "是")
+        } else {
+            tr(self.locale, "no", "否")
         }
     }
 }

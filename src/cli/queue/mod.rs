@@ -4,6 +4,7 @@
 mod access;
 mod access_error;
 mod act;
+mod doctor;
 mod files;
 mod list;
 mod permission;
@@ -64,6 +65,8 @@ enum Verb {
         #[arg(value_name = "BACKUP")]
         copy: Option<std::path::PathBuf>,
     },
+    /// Find what slows a queue in PostgreSQL down, with what to do; exit status 1 if somebody has to
+    Doctor,
     /// Back up the database to a new file, as a consistent snapshot; works while the daemon runs
     Backup {
         /// The file to create
@@ -124,6 +127,7 @@ async fn act(sources: &Sources, loaded: &Loaded, options: &Options) -> Result<u8
         Some(Verb::Check { copy }) => {
             return files::check(config, copy.as_deref(), options.json, words);
         }
+        Some(Verb::Doctor) => return doctor::run(config, options.json).await,
         Some(Verb::Backup { path }) => return files::backup(config, path, options.json, words),
         _ => {}
     }
@@ -187,8 +191,8 @@ async fn ask(
         #[cfg(feature = "postgres")]
         // It opens both queues itself.
         Verb::Move(_) => return Ok(FAILED),
-        // Check and backup work on the files, before anything is opened.
-        Verb::Stats | Verb::Check { .. } | Verb::Backup { .. } => {
+        // Check, doctor and backup work by themselves, before anything is opened.
+        Verb::Stats | Verb::Check { .. } | Verb::Doctor | Verb::Backup { .. } => {
             let stats = access.stats().await?;
             let balanced = stats.get("balanced") == Some(&true.into());
             if options.json {

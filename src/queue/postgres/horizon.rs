@@ -14,7 +14,7 @@ use crate::queue::StoreError;
 /// VACUUM itself does not count either.
 ///
 /// Where PostgreSQL does not know an age (slots, standbys, sessions that this role may not see), it is
-/// at least that of the oldest event whose transaction began later. The transactions of 49 events are
+/// at least that of the oldest event whose transaction is not older. The transactions of 49 events are
 /// compared, from a few seconds to 600 days ago.
 pub(super) const HOLDERS: &str = "WITH t AS MATERIALIZED (SELECT clock_timestamp() AS at, jobbell.now_ms() AS now), \
      p AS MATERIALIZED (SELECT (SELECT now FROM t) - e.at AS ago, age(e.xmin) AS xids FROM generate_series(0, 48) k, \
@@ -30,7 +30,7 @@ pub(super) const HOLDERS: &str = "WITH t AS MATERIALIZED (SELECT clock_timestamp
         UNION ALL SELECT 'slot', active_pid, NULL, database::text, slot_name::text, NULL, NULL, NULL, greatest(age(xmin), age(catalog_xmin)) \
             FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL) \
      SELECT kind, pid, role, database, name, state, query, xids, \
-        greatest(coalesce(age, (SELECT max(ago) FROM p WHERE p.xids < h.xids)), 0)::bigint AS age FROM h ORDER BY age DESC";
+        greatest(coalesce(age, (SELECT max(ago) FROM p WHERE p.xids <= h.xids)), 0)::bigint AS age FROM h ORDER BY age DESC";
 
 impl Store {
     /// The age of the oldest snapshot.

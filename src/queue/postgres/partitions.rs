@@ -21,7 +21,7 @@ const AHEAD: usize = 3;
 const WEEK: i64 = 7 * 86_400_000;
 const MONDAY: i64 = 3 * 86_400_000;
 /// How many rows of the default partition are moved into a new one. With more, the week has none.
-const MOST_MOVED: usize = 10_000;
+pub(super) const MOST_MOVED: u64 = 10_000;
 const LIMIT: Duration = Duration::from_mins(1);
 /// One node at a time changes tables. The number is "Jbep".
 pub(super) const LOCK: i64 = 1_247_962_480;
@@ -51,7 +51,7 @@ impl Week {
         self.first + WEEK
     }
 
-    const fn next(self) -> Self {
+    pub(super) const fn next(self) -> Self {
         Self {
             first: self.until(),
         }

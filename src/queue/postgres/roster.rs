@@ -13,7 +13,7 @@ use super::listen;
 use super::open_error::OpenError;
 use super::store::Store;
 use super::verb_error::VerbError;
-use crate::queue::{NodeRecord, NodeStatus, NodesError, PostgresSettings, StoreError};
+use crate::queue::{NodeRecord, NodeStatus, PostgresSettings, StoreError};
 
 /// What a record consists of. What a node holds is counted: its own report is as old as its last
 /// heartbeat.
@@ -34,49 +34,46 @@ const DRAIN: &str = concat!(
     columns!()
 );
 
-/// Reads the nodes on a connection of its own.
-pub(in crate::queue) async fn list_nodes(
-    settings: &PostgresSettings,
-) -> Result<Vec<NodeRecord>, NodesError> {
-    let connection = command::visit(settings).await.map_err(opening)?;
-    list(&connection).await
+/// A connection to the queue of a command that is no node and needs nothing else.
+#[derive(Debug)]
+pub(in crate::queue) struct Visit(Connection);
+
+impl Visit {
+    pub(in crate::queue) async fn begin(settings: &PostgresSettings) -> Result<Self, OpenError> {
+        Ok(Self(command::visit(settings).await?))
+    }
+
+    pub(in crate::queue) async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        records(&self.0.query(LIST, &[]).await?)
+    }
+
+    pub(in crate::queue) async fn drain(
+        &self,
+        name: &str,
+        draining: bool,
+    ) -> Result<Option<NodeRecord>, StoreError> {
+        drain(&self.0, name, draining).await
+    }
 }
 
-/// Drains a node on a connection of its own.
-pub(in crate::queue) async fn drain_node(
-    settings: &PostgresSettings,
-    name: &str,
-    draining: bool,
-) -> Result<NodeRecord, NodesError> {
-    let connection = command::visit(settings).await.map_err(opening)?;
-    drain(&connection, name, draining).await
-}
-
-async fn list(connection: &Connection) -> Result<Vec<NodeRecord>, NodesError> {
-    let rows = connection.query(LIST, &[]).await;
-    records(&rows.map_err(StoreError::from)?)
-}
-
+/// Begins or ends the draining of a node; `None` if no node has this name.
 async fn drain(
     connection: &Connection,
     name: &str,
     draining: bool,
-) -> Result<NodeRecord, NodesError> {
+) -> Result<Option<NodeRecord>, StoreError> {
     let values: [Value<'_>; 2] = [(&name, Type::TEXT), (&draining, Type::BOOL)];
-    let rows = connection.query(DRAIN, &values).await;
-    let rows = rows.map_err(StoreError::from)?;
-    match rows.first() {
-        Some(row) => {
-            // The nodes read it at their next heartbeat, which this hastens.
-            listen::nodes_changed(connection).await;
-            Ok(record(row).map_err(StoreError::from)?)
-        }
-        None => Err(NodesError::unknown(name, list(connection).await?)),
-    }
+    let rows = connection.query(DRAIN, &values).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    // The nodes read it at their next heartbeat, which this hastens.
+    listen::nodes_changed(connection).await;
+    Ok(Some(record(row)?))
 }
 
 impl Store {
-    pub(in crate::queue) async fn nodes(&self) -> Result<Vec<NodeRecord>, NodesError> {
+    pub(in crate::queue) async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         records(&self.read(LIST, &[]).await?)
     }
 
@@ -84,7 +81,7 @@ impl Store {
         &self,
         name: &str,
         draining: bool,
-    ) -> Result<NodeRecord, NodesError> {
+    ) -> Result<Option<NodeRecord>, StoreError> {
         self.check_open()?;
         let connection = self.shared.connector.connect().await;
         let connection = connection.map_err(StoreError::from)?;
@@ -104,9 +101,9 @@ impl Store {
     }
 }
 
-fn records(rows: &[Row]) -> Result<Vec<NodeRecord>, NodesError> {
+fn records(rows: &[Row]) -> Result<Vec<NodeRecord>, StoreError> {
     let records: Result<_, VerbError> = rows.iter().map(record).collect();
-    Ok(records.map_err(StoreError::from)?)
+    Ok(records?)
 }
 
 fn record(row: &Row) -> Result<NodeRecord, VerbError> {
@@ -121,8 +118,4 @@ fn record(row: &Row) -> Result<NodeRecord, VerbError> {
         draining: row.try_get("draining")?,
         silent: Duration::from_millis(number("silent")?),
     })
-}
-
-fn opening(error: OpenError) -> NodesError {
-    NodesError::Open(error.into())
 }

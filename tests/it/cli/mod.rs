@@ -2,6 +2,7 @@
 
 mod database;
 mod demo;
+mod doctor;
 mod hooks_try;
 mod moving;
 mod nodes;

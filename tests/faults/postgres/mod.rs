@@ -7,6 +7,7 @@
 mod answers;
 mod failover;
 mod kills;
+mod leases;
 mod nodes;
 mod outages;
 mod pooler;

@@ -70,8 +70,7 @@ async fn short_outage_of_the_database_loses_and_repeats_nothing() {
 
 /// The fence ends while the database is away: what is before its final dot is not sent by its node,
 /// and what is past the dot is recorded when the database is back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn outage_longer_than_the_lease_loses_nothing() {
+pub(super) async fn outage_longer_than_the_lease_loses_nothing() {
     let Some(server) = PrivateServer::start(&[]).await else {
         return;
     };

@@ -27,8 +27,7 @@ fn by_node(seen: &Seen, word: &str) -> BTreeMap<String, usize> {
 
 /// Another node takes over. The woken one sends no DATA after a late 250, no message after a late 354,
 /// and records nothing for the mail past its dot, which alone arrives twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn node_that_was_stopped_past_its_lease_sends_nothing_more() {
+pub(super) async fn node_that_was_stopped_past_its_lease_sends_nothing_more() {
     const PHASES: [At; 5] = [At::Ehlo, At::Mail, At::Rcpt, At::Data, At::Dot];
     let Some(database) = Database::create().await else {
         return;

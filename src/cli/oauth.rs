@@ -8,6 +8,7 @@ use super::servers::Servers;
 use super::{CONFIG, DONE, FAILED, block_on, failed, usage_error};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
+use crate::daemon::token_home_of_command;
 use crate::domain::{Explanation, Locale, ServerName};
 use crate::transport::explain::Table;
 use crate::transport::oauth::{
@@ -121,7 +122,7 @@ async fn walk(
         Ok(consent) => consent,
         Err(error) => return refused(&error),
     };
-    let store = TokenStore::new(&config.queue.state_dir, name);
+    let store = TokenStore::at(&token_home_of_command(config), name);
     let saved = store
         .save(
             source.refresh_token.as_ref(),

@@ -7,10 +7,10 @@ use super::i18n::{terminal_locale, tr};
 use super::{CONFIG, load};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Sources};
+use crate::daemon::token_home_of_command;
 use crate::domain::{Failure, FailureKind, Locale, Stage};
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
-use crate::transport::oauth::TokenHome;
 use crate::transport::{Context, Settings, Transport};
 
 /// The mail servers of the configuration.
@@ -79,7 +79,7 @@ impl Servers {
             metrics: Arc::new(Metrics::new()),
             replies: Arc::new(Table::new()),
             clock: Clock::System,
-            tokens: Some(TokenHome::Directory(config.queue.state_dir.clone())),
+            tokens: Some(token_home_of_command(&config)),
         };
         Ok(Self {
             config,

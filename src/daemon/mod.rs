@@ -45,6 +45,8 @@ pub use supervise::TaskEnded;
 use supervise::Tasks;
 use thumbnails::Thumbnails;
 pub use tokens::token_home;
+#[cfg(feature = "cli")]
+pub(crate) use tokens::token_home_of_command;
 
 /// Capacity of the channel for in-process events.
 const CHANNEL_CAPACITY: usize = 1_024;

@@ -23,7 +23,7 @@ pub fn pipeline(
     clock: &Clock,
     queue: &Queue,
 ) -> Result<Pipeline, SetupError> {
-    let tokens = token_home(config, Some(queue));
+    let tokens = token_home(config, queue);
     let context = context(metrics, clock, tokens);
     let server = |settings: &Settings| {
         let common = &settings.common;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::http::peer::{Answer, HttpPeer};
+use crate::support::postgres::Database;
 use crate::support::test_config::TestConfig;
 
 const CANARIES: [&str; 3] = [
@@ -173,4 +174,24 @@ async fn server_without_oauth_or_unknown_server_is_reported() {
         password.err
     );
     assert!(provider.requests().is_empty());
+}
+
+#[tokio::test]
+async fn token_is_stored_for_all_nodes_of_a_shared_queue() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let granted =
+        json!({ "access_token": "token", "refresh_token": "canary-refresh", "expires_in": 3600 });
+    let provider = provider(Answer::json(200, &granted)).await;
+    let mut config = config(&provider);
+    config.text("queue.url", &database.url());
+    let device = provider.url("/device");
+    let walked = config
+        .run(&["oauth", "primary", "--device-url", &device])
+        .await;
+    assert_eq!(walked.code, Some(0), "{walked:#?}");
+    assert!(walked.out.contains("for all nodes"), "{walked:#?}");
+    let stored = "SELECT encode(sealed, 'escape') NOT LIKE '%canary%' FROM jobbell.oauth_tokens";
+    assert_eq!(database.sql(stored).await, ["t"]);
 }

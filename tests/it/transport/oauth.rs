@@ -329,7 +329,7 @@ async fn nodes_take_turns_with_a_shared_refresh_token() {
         configs.push(test);
     }
     let token = async |(queue, config): &(Queue, Config)| {
-        let home = token_home(config, Some(queue));
+        let home = token_home(config, queue);
         let store = TokenStore::at(&home, "primary");
         let source = TokenSource::new(settings(&peer), Some(store), clock()).unwrap();
         source.token().await.unwrap()

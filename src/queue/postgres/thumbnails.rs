@@ -23,7 +23,7 @@ const PICTURES: &str = "SELECT place, reason, width, height, jpeg, partial FROM 
 /// Jobs after $1 that no node holds, oldest first. Those with this token were claimed by the same
 /// statement, whose answer was lost.
 const CLAIM: &str = "WITH j AS MATERIALIZED (SELECT seq FROM jobbell.thumbnail_jobs WHERE seq > $1 AND (node = 0 OR token = $4) \
-        AND EXISTS (SELECT FROM jobbell.nodes WHERE node = $3 AND alive_until > jobbell.now_ms()) ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED), \
+        AND EXISTS (SELECT FROM jobbell.nodes WHERE node = $3 AND alive_until > jobbell.now_ms() AND NOT draining) ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED), \
      c AS (UPDATE jobbell.thumbnail_jobs t SET node = $3, token = $4 FROM j WHERE t.seq = j.seq RETURNING t.seq, t.event, t.at, t.deadline) \
      SELECT c.seq, c.deadline, e.id, e.payload FROM c JOIN LATERAL \
         (SELECT e.id, e.payload FROM jobbell.events e WHERE e.at = c.at AND e.event = c.event OFFSET 0) e ON true ORDER BY c.seq";

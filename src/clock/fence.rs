@@ -4,7 +4,7 @@
 //! that clock neither stops in a suspended machine nor can be set.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::step_detector::since_boot;
@@ -40,10 +40,7 @@ impl FenceHandle {
 
     /// The fence of one more lease.
     pub fn fence(&self) -> Fence {
-        Fence(Some(Arc::new(Lease {
-            end: Arc::clone(&self.end),
-            is_lost: AtomicBool::new(false),
-        })))
+        Fence(Some(Arc::clone(&self.end)))
     }
 
     /// Whether the node may not send.
@@ -54,19 +51,7 @@ impl FenceHandle {
 
 /// Whether one mail may still be sent. Clones are the same fence.
 #[derive(Debug, Clone, Default)]
-pub struct Fence(Option<Arc<Lease>>);
-
-#[derive(Debug)]
-struct Lease {
-    end: Arc<AtomicU64>,
-    is_lost: AtomicBool,
-}
-
-impl Lease {
-    fn is_over_at(&self, now: u64) -> bool {
-        self.is_lost.load(Ordering::Acquire) || is_past(&self.end, now)
-    }
-}
+pub struct Fence(Option<Arc<AtomicU64>>);
 
 /// The lease of the mail is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +69,7 @@ impl Fence {
         // Without an end, the clock is not read.
         self.0
             .as_ref()
-            .is_some_and(|lease| lease.is_over_at(millis(since_boot())))
+            .is_some_and(|end| is_past(end, millis(since_boot())))
     }
 
     /// Fails when the mail may not be sent any more.
@@ -96,13 +81,6 @@ impl Fence {
             Err(FenceOver)
         } else {
             Ok(())
-        }
-    }
-
-    /// Another node has taken the mail.
-    pub fn lose(&self) {
-        if let Some(lease) = &self.0 {
-            lease.is_lost.store(true, Ordering::Release);
         }
     }
 }
@@ -120,7 +98,7 @@ mod tests {
     use super::*;
 
     fn is_over_at(fence: &Fence, now: u64) -> bool {
-        fence.0.as_ref().is_some_and(|lease| lease.is_over_at(now))
+        fence.0.as_ref().is_some_and(|end| is_past(end, now))
     }
 
     #[test]
@@ -141,17 +119,6 @@ mod tests {
     }
 
     #[test]
-    fn lost_mail_ends_no_other_fence() {
-        let handle = FenceHandle::new();
-        let (one, other) = (handle.fence(), handle.fence());
-        handle.extend_to(Duration::from_secs(25));
-        one.clone().lose();
-        assert!(is_over_at(&one, 1) && !is_over_at(&other, 1));
-        handle.extend_to(Duration::from_secs(30));
-        assert!(is_over_at(&one, 1), "another node has the mail for good");
-    }
-
-    #[test]
     fn fence_reads_the_time_since_boot() {
         let handle = FenceHandle::new();
         let fence = handle.fence();
@@ -165,7 +132,6 @@ mod tests {
     #[test]
     fn queue_that_no_other_node_shares_has_no_end() {
         let fence = Fence::none();
-        fence.lose();
         assert_eq!(fence.check(), Ok(()));
     }
 }

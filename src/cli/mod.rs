@@ -29,6 +29,7 @@ mod log;
 mod nodes;
 mod oauth;
 mod preview;
+mod progress;
 mod providers;
 mod queue;
 mod run;

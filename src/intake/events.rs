@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::post;
 
 use super::ApiState;
@@ -105,7 +105,7 @@ async fn store(
 #[cfg(feature = "cli")]
 pub(crate) async fn post_directly(intake: &Intake, text: &[u8], lines: bool) -> (u16, Vec<u8>) {
     let stored = store(intake, &Caller::default(), text, None, lines).await;
-    let response = stored.unwrap_or_else(IntoResponse::into_response);
+    let response = stored.unwrap_or_else(axum::response::IntoResponse::into_response);
     let status = response.status().as_u16();
     // It is in memory, and its size is bounded by the number of events.
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::i18n::Words;
+use super::super::progress::Bar;
 use super::super::{DONE, FAILED};
 use super::access_error::AccessError;
 use super::permission::permitted;
@@ -23,7 +24,12 @@ pub(super) fn check(
         instead: "jobbell queue doctor",
     })?;
     permitted(path)?;
-    let found = sqlite::check(&config.queue, copy).unwrap_or_else(|error| CheckReport {
+    let mut bar = Bar::new();
+    let checked = sqlite::check_showing(&config.queue, copy, &mut |done, all| {
+        bar.show(words.checking, done, Some(all));
+    });
+    drop(bar);
+    let found = checked.unwrap_or_else(|error| CheckReport {
         path: path.to_owned(),
         schema: 0,
         events: 0,
@@ -47,7 +53,12 @@ pub(super) fn backup(
 ) -> Result<u8, AccessError> {
     let file = config.queue.location.file();
     permitted(file.ok_or(AccessError::NoFile { instead: "pg_dump" })?)?;
-    let made = sqlite::backup(&config.queue, to)?;
+    let mut bar = Bar::new();
+    let made = sqlite::backup_showing(&config.queue, to, &mut |done, all| {
+        bar.show(words.backing_up, done, Some(all));
+    });
+    drop(bar);
+    let made = made?;
     if json {
         println!("{}", as_json(&made));
     } else {

@@ -3,10 +3,10 @@
 use std::io::IsTerminal as _;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::super::i18n::{terminal_locale, tr};
+use super::super::progress::Bar;
 use super::super::{CONFIG, DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::Sources;
 use crate::domain::Locale;
@@ -40,7 +40,7 @@ pub(super) fn run(sources: &Sources, ends: &Ends, json: bool) -> u8 {
     let moved = block_on(moving::run(&source, &target, &mut |progress| {
         shown.update(progress);
     }));
-    shown.bar.finish_and_clear();
+    drop(shown);
     match moved {
         Ok(Ok(moved)) => {
             report(&moved, json, locale);
@@ -100,16 +100,15 @@ fn report(moved: &Moved, json: bool, locale: Locale) {
 
 /// The progress on a terminal, or a line a phase elsewhere.
 struct Shown {
-    bar: ProgressBar,
+    bar: Bar,
     phase: Option<Phase>,
     locale: Locale,
 }
 
 impl Shown {
     fn new(locale: Locale) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         Self {
-            bar,
+            bar: Bar::new(),
             phase: None,
             locale,
         }
@@ -127,22 +126,9 @@ impl Shown {
             Phase::Copying => tr(locale, "copying", "复制"),
             Phase::Verifying => tr(locale, "comparing", "核对"),
         };
-        if self.phase.replace(phase) != Some(phase) {
-            if !std::io::stderr().is_terminal() {
-                eprintln!("jobbell: {words}");
-            }
-            let template = match total {
-                Some(_) => "{msg} {wide_bar} {pos}/{len} {eta}",
-                None => "{msg} {pos}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                self.bar.set_style(style);
-            }
-            self.bar.set_message(words);
-            if let Some(total) = total {
-                self.bar.set_length(total);
-            }
+        if self.phase.replace(phase) != Some(phase) && !std::io::stderr().is_terminal() {
+            eprintln!("jobbell: {words}");
         }
-        self.bar.set_position(events);
+        self.bar.show(words, events, total);
     }
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use rusqlite::backup::{Backup, StepResult};
+use rusqlite::backup::{self, Backup, StepResult};
 
-use super::check;
+use super::check::{self, Progress};
 use super::path::{parent, with_suffix};
 use super::{BackupError, CheckReport};
 use crate::queue::Settings;
@@ -25,6 +25,18 @@ const PAGES: std::ffi::c_int = 1024;
 /// # Errors
 /// See [`BackupError`]; no copy is left behind.
 pub fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
+    backup_showing(settings, to, &mut |_, _| {})
+}
+
+/// The same, and says now and then how much of all has been done: pages copied, then events checked.
+///
+/// # Errors
+/// As [`backup`].
+pub fn backup_showing(
+    settings: &Settings,
+    to: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<CheckReport, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists {
             path: to.to_owned(),
@@ -36,8 +48,8 @@ pub fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError
         path: to.to_owned(),
         source: source.into(),
     };
-    copy(&source, &partial.0).map_err(refused)?;
-    let check = check::check_file(&partial.0, settings)?;
+    copy(&source, &partial.0, progress).map_err(refused)?;
+    let check = check::check_file(&partial.0, settings, progress)?;
     if let Some(problem) = check.problems.first() {
         return Err(BackupError::Damaged {
             problem: problem.clone(),
@@ -65,7 +77,7 @@ fn cannot_write(path: &Path, source: io::Error) -> BackupError {
     }
 }
 
-fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+fn copy(source: &Connection, to: &Path, progress: &mut Progress<'_>) -> rusqlite::Result<()> {
     let mut target = Connection::open(to)?;
     // No journal: the file is removed if this fails, and synced as a whole at the end.
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
@@ -75,7 +87,14 @@ fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     })?;
     {
         let backup = Backup::new(source, &mut target)?;
-        while backup.step(PAGES)? != StepResult::Done {}
+        while backup.step(PAGES)? != StepResult::Done {
+            let backup::Progress {
+                remaining,
+                pagecount,
+            } = backup.progress();
+            let pages = |number| u64::try_from(number).unwrap_or_default();
+            progress(pages(pagecount - remaining), pages(pagecount));
+        }
     }
     source.execute_batch("COMMIT")?;
     drop(target);

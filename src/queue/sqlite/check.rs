@@ -8,12 +8,18 @@ use rusqlite::{Connection, OpenFlags};
 use super::connect::BUSY;
 use super::location::StateDir;
 use super::path::database;
+use super::row::unsigned;
 use super::{CheckReport, OpenError};
 use super::{key, location, migrate, read, wal};
 use crate::queue::Settings;
 use crate::queue::prepared::is_as_accepted;
 use crate::queue::vault::Vault;
 
+/// Is told how much of all has been done.
+pub type Progress<'a> = dyn FnMut(u64, u64) + 'a;
+
+/// How many events are checked between two reports.
+const SHOWN: u64 = 1_000;
 /// The most problems of one kind that are listed.
 const FINDINGS: usize = 20;
 
@@ -23,9 +29,21 @@ const FINDINGS: usize = 20;
 /// # Errors
 /// When it cannot be opened. Other problems are in the [`CheckReport`].
 pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckReport, OpenError> {
+    check_showing(settings, copy, &mut |_, _| {})
+}
+
+/// The same, and says now and then how many of all events have been checked.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_showing(
+    settings: &Settings,
+    copy: Option<&Path>,
+    progress: &mut Progress<'_>,
+) -> Result<CheckReport, OpenError> {
     match copy {
-        Some(copy) => check_file(copy, settings),
-        None => check_file(&find(settings)?, settings),
+        Some(copy) => check_file(copy, settings, progress),
+        None => check_file(&find(settings)?, settings, progress),
     }
 }
 
@@ -73,7 +91,11 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
 
 /// Checks the database at `path`: pages and indexes, references, counts, and the content hash of
 /// every event.
-pub(super) fn check_file(path: &Path, settings: &Settings) -> Result<CheckReport, OpenError> {
+pub(super) fn check_file(
+    path: &Path,
+    settings: &Settings,
+    progress: &mut Progress<'_>,
+) -> Result<CheckReport, OpenError> {
     let vault = key::find(settings)?;
     let conn = open_read_only(path)?;
     let schema = migrate::version(&conn, path)?;
@@ -91,7 +113,7 @@ pub(super) fn check_file(path: &Path, settings: &Settings) -> Result<CheckReport
                 found.problems.push(error.to_string());
             }
         }
-        if let Err(error) = events(&tx, &vault, &mut found) {
+        if let Err(error) = events(&tx, &vault, &mut found, progress) {
             found.problems.push(error.to_string());
         }
         tx.commit()
@@ -142,12 +164,21 @@ fn numbers(conn: &Connection, found: &mut CheckReport) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn events(conn: &Connection, vault: &Vault, found: &mut CheckReport) -> rusqlite::Result<()> {
+fn events(
+    conn: &Connection,
+    vault: &Vault,
+    found: &mut CheckReport,
+    progress: &mut Progress<'_>,
+) -> rusqlite::Result<()> {
+    let all = conn.query_row("SELECT count(*) FROM events", [], |row| unsigned(row, 0))?;
     let mut statement = conn.prepare("SELECT id, content_hash, payload FROM events")?;
     let mut rows = statement.query([])?;
     let mut reported = 0;
     while let Some(row) = rows.next()? {
         found.events += 1;
+        if found.events.is_multiple_of(SHOWN) {
+            progress(found.events, all);
+        }
         let id = row.get_ref(0)?.as_str()?;
         if !is_as_accepted(
             vault,

@@ -71,8 +71,8 @@ mod watch;
 mod writer;
 mod writes;
 
-pub use backup::backup;
-pub use check::check;
+pub use backup::{backup, backup_showing};
+pub use check::{Progress, check, check_showing};
 pub use check_report::CheckReport;
 #[cfg(feature = "postgres")]
 pub(super) use location::lock_state_dir;

@@ -56,6 +56,10 @@ cargo test --locked --test faults "${1:-}" -- --include-ignored --test-threads 2
 if [[ "hostile::slow_bodies" == *"${1:-}"* ]]; then
     cargo test --locked --release --test it hostile::slow_bodies::requests_are_served_while -- --test-threads 1 || status=$?
 fi
+# Plans with a million rows in each table.
+if [[ "queue::plans" == *"${1:-}"* ]]; then
+    JOBBELL_TEST_PLAN_ROWS=1000000 cargo test --locked --test it queue::plans -- --test-threads 1 || status=$?
+fi
 printf '\n== figures after %s s\n' "$((SECONDS - start))"
 [ -f "$figures" ] && cat "$figures"
 exit "$status"

@@ -7,6 +7,7 @@
 mod clock;
 mod copies;
 mod damage;
+mod drain;
 pub(crate) mod fixture;
 mod idempotency;
 mod leases;
@@ -15,6 +16,7 @@ mod lists;
 mod load;
 mod model;
 mod pictures;
+mod plans;
 mod retention;
 mod sqlite;
 mod states;

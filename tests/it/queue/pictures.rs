@@ -11,7 +11,7 @@ use jobbell::queue::{NewEvent, PictureRecord, ThumbnailJob};
 use super::fixture::{QueueFixture, again};
 
 /// An event with two pictures whose deliveries wait for twenty seconds.
-fn waiting(fixture: &QueueFixture, id: &str, recipients: &[&str]) -> NewEvent {
+pub(super) fn waiting(fixture: &QueueFixture, id: &str, recipients: &[&str]) -> NewEvent {
     let until = fixture.now().after(Duration::from_secs(20));
     let plan = |builder: super::fixture::EventBuilder, to: &&str| {
         builder.planned(to, Lane::Normal, Plan::Send(until))

@@ -287,6 +287,7 @@ pub(crate) async fn stopped_claimer_returns_unseen_leases_and_claims_no_more(
     let mut claimer = fixture.queue.claimer(fixture.clock.clone());
     claimer.set(LIMIT, LEASE).await.unwrap();
     let id = fixture.one("e1").await;
+    fixture.queue.ping().await;
     assert_eq!(attempts_of(&claimer.stop().await.unwrap()), [(id, 1)]);
     claimer.set(LIMIT, LEASE).await.unwrap();
     assert_eq!(claimer.stop().await.unwrap().len(), 0);

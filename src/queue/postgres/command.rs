@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::beat;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::inspection::Inspection;
@@ -43,12 +44,15 @@ impl Store {
             let life = Life::new(0, FenceHandle::new());
             life.fence.extend_to(Duration::MAX);
             shared.life.store(Some(Arc::new(life)));
+            // For `queue.max_pending`.
+            let reading = shared.pending.read();
+            reading.finish(beat::pending(&connection).await?);
         } else {
             let facts = facts(postgres, &shared.connector, &connection).await?;
             facts.verify()?;
             migrate::check(&connection).await?;
             let key = postgres.secret_key_file.as_deref();
-            let vault = secret_key::ensure(&connection, key).await?;
+            let vault = secret_key::open(&connection, key).await?;
             shared.vault.get_or_init(|| vault);
         }
         let store = Self {

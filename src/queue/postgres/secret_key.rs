@@ -84,6 +84,11 @@ pub(super) async fn ensure(
     }
 }
 
+/// The key of the database, for a command that only reads. Changes nothing.
+pub(super) async fn open(connection: &Connection, path: Option<&Path>) -> Result<Vault, OpenError> {
+    Vault::new(&bytes(connection, path).await?).ok_or_else(no_random)
+}
+
 /// The bytes of the key.
 pub(super) async fn bytes(
     connection: &Connection,
